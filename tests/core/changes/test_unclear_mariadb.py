@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,9 @@ NEW = 1 << 30
 
 
 class Network(FakeHost):
-    """Between us and the server. It is cut at the COMMIT of a change of John's limit: nothing passes any more, and neither side is told.
+    """Between us and the server. It is cut at the COMMIT of a change of John's limit.
+
+    Nothing passes any more then, and neither side is told.
 
     ``arrives``: that COMMIT still reaches the server, and its answer does not come back.
     """
@@ -103,8 +106,9 @@ def network(
         yield found
 
 
-def looked_up(small_world: SmallWorld, maria: MariaWorld) -> Iterator[Embedded]:
-    """Engines that reach the server again."""
+@contextmanager
+def reaching_it(small_world: SmallWorld, maria: MariaWorld) -> Iterator[Embedded]:
+    """An engine that reaches the server again."""
     small_world.settings["accounts"]["write_database"] = url(maria.server, maria.server.writer, maria.database)
     small_world.write_settings()
     with engine_of(small_world) as engine:
@@ -113,7 +117,7 @@ def looked_up(small_world: SmallWorld, maria: MariaWorld) -> Iterator[Embedded]:
 
 def becomes_known(small_world: SmallWorld, maria: MariaWorld, *, made: bool) -> None:
     """An engine with a network finds out, as soon as the server has given the change up; others can be edited then."""
-    for engine in looked_up(small_world, maria):
+    with reaching_it(small_world, maria) as engine:
         assert [row.kind for row in entries(engine)] == ["unclear"]
         until(lambda: engine.call(later(engine).round()) == 1, "it was looked up", 60)
         (row,) = entries(engine)
