@@ -49,6 +49,8 @@ def _status_json(found: Status) -> dict[str, Any]:
     document["database"] = {"state": found.database.state, "age_seconds": found.database.age_seconds}
     document["counted_since"] = rfc3339(found.counted_since)
     document["disk"] = msgspec.structs.asdict(found.disk)
+    if found.unreadable:
+        document["unreadable"] = found.unreadable
     if found.state_problem:
         document["state_problem"] = found.state_problem
     if found.mailstore_problem:
@@ -86,6 +88,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("p50", format_micros(found.p50_us)),
         ("p99", format_micros(found.p99_us)),
         ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
+        *([("unreadable", _unreadable(found))] if found.unreadable else []),
         ("database", f"{database.state}{age}{': ' + database.message if database.message else ''}"),
         *_witness(found),
         *([("mailstore", found.mailstore_problem)] if found.mailstore_problem else []),
@@ -94,6 +97,11 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("cpu", f"{found.cpu_percent:g} %"),
         ("process", f"{found.pid} on {found.host}"),
     ]
+
+
+def _unreadable(found: Status) -> str:
+    answer = found.policy.get("unreadable") or "as trouble"
+    return f"{found.unreadable:,} by the doing of their owners, answer: {answer}"
 
 
 def _since(found: Status) -> str:

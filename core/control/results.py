@@ -353,3 +353,4 @@ class Status(msgspec.Struct, frozen=True):
     limits_problem: str = ""  # why no limit can be edited here, as the database account may only read
     recount_problem: str = ""  # why no mailbox can be recounted here
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often
+    unreadable: int = 0  # mailboxes that their own owners made unreadable

@@ -197,4 +197,5 @@ class StatusReporter:
             "granted_bytes": min(totals.granted, MAX_BYTES),
             "if_full_bytes": min(totals.free, MAX_BYTES),
             "measured": totals.measured,
+            "unreadable": len(self._ledger.unreadable),
         }

@@ -22,6 +22,7 @@ from .entry import NEVER, Entry, Totals
 from .mailstore import Names
 from .measure import Measurement
 from .row import account_row
+from .unreadable import Unreadable
 from .witness_rules import Verdict, limits_of, without_limit, without_usage
 
 __all__ = ["Differences", "Entry", "Ledger", "Totals"]
@@ -41,6 +42,7 @@ class Ledger:
         self.entries: dict[str, Entry] = {}
         self._names = names or Names()  # gets the spelling of each account, and says which can have a mailbox
         self.totals = Totals()
+        self.unreadable = Unreadable(self.totals)
         self._is_trash = is_trash
         self.generation = 0  # changes when accounts come, go or are switched on or off
         self._domains: dict[str, int] = {}  # accounts in each
@@ -103,7 +105,9 @@ class Ledger:
             else:
                 self._change_account(entry, account)
         for address in found.gone:
-            self.totals.add(self.entries.pop(address), -1)
+            entry = self.entries.pop(address)
+            self.totals.add(entry, -1)
+            self.unreadable.discard(entry)
             self._count_domain(address, -1)
             self._names.spell(address, "")
             for waiting in (self._changed, self._unsampled, self._unjudged, self._unverified):
@@ -142,6 +146,7 @@ class Ledger:
             self._unverified[entry.address] = entry
         if account.fault:
             entry.known = None
+            self.unreadable.discard(entry)
         elif entry.fault:
             entry.trouble = None
         bytes_differ = (entry.database_limit, entry.fault) != (account.limit, account.fault)
@@ -213,6 +218,7 @@ class Ledger:
             return False
         entry.measured_at = known.measured_at or now
         entry.trouble = None
+        self.unreadable.discard(entry)
         if old is known:
             return True
         self.totals.add(entry, -1)
@@ -227,10 +233,11 @@ class Ledger:
             self._changed[entry.address] = entry
         return True
 
-    def set_trouble(self, entry: Entry, reason: str) -> None:
-        """Forget the usage of a mailbox that can't be measured now, and keep the reason."""
+    def set_trouble(self, entry: Entry, reason: str, *, unreadable: bool = False) -> None:
+        """Forget the usage of a mailbox, for this reason. ``unreadable``: it is so by its owner's doing."""
         if self.entries.get(entry.address) is not entry:
             return
+        self.unreadable.note(entry, unreadable=unreadable)
         if entry.trouble != reason:
             self._changed[entry.address] = entry
         entry.trouble = reason
@@ -251,10 +258,7 @@ class Ledger:
         entry.compared_at = at
 
     def forget_drift(self, entry: Entry) -> None:
-        """After a recount: no difference is known, and the background check is due.
-
-        It has to compare once more, as a delivery during the recount may have made the new maildirsize wrong.
-        """
+        """After a recount: the background check is due, as a delivery meanwhile may have made maildirsize wrong."""
         self.set_drift(entry, None)
         entry.compared_at = NEVER
 

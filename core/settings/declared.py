@@ -177,6 +177,13 @@ class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     trouble: Annotated[str, doc("answer when mailquota can't decide, as while the database is away", checks.answer)] = (
         "DUNNO"
     )
+    unreadable: Annotated[
+        str,
+        doc(
+            "answer when the mailbox's own owner made it unreadable, as by a link to itself; empty: as trouble",
+            checks.answer_or_nothing,
+        ),
+    ] = ""
     grace: Annotated[
         str,
         doc(

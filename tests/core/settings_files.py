@@ -56,6 +56,7 @@ toolarge = ""
 success = "DUNNO"
 nouser = "DUNNO"
 trouble = "DUNNO"
+unreadable = ""
 grace = "10%"
 recipient_delimiter = "+"
 aliases = true
