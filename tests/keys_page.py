@@ -28,7 +28,8 @@ reached. `Y` shows the same text on a plain screen, where the terminal's own mou
 A dialog that changes something shows the command that does the same, quoted for a shell. It is shortened on the screen;
 `Ctrl+Y` copies all of it. `L` shows the commands of this console, each with its time and what became of it.
 
-In the list of an edit of several limits `x` leaves the account under the cursor out, or takes it in again.
+In the list of an edit of several limits, and in that of an undo, `x` leaves the account under the cursor out, or takes
+it in again.
 
 `x` exports what a table shows: the marked rows, else all that the filter shows, in their order, with their columns or
 with all that is known. As CSV (no cell of it is run as a formula), JSON, text, or as the command that prints the same.
