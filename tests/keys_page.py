@@ -37,6 +37,9 @@ To a file that only you may read, to the clipboard, or to a plain screen. A file
 second `Enter`, and only if it is your own; a link is neither followed nor replaced. In CSV and JSON sizes are bytes and
 times are UTC, with the keys that the commands have.
 
+Each screen remembers its last filters (`Up` in the filter line) and those that were kept under a letter (`F` and the
+letter; `'` and the letter brings one back), also in later runs.
+
 Every table sorts: by `<` `>`, by a click on a title, by `o` and a name; the same title again, or `I`, turns it round.
 Decisions, Warnings and Journal come by time; the title says so if they are sorted otherwise.
 
