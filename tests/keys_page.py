@@ -28,13 +28,17 @@ reached. `Y` shows the same text on a plain screen, where the terminal's own mou
 A dialog that changes something shows the command that does the same, quoted for a shell. It is shortened on the screen;
 `Ctrl+Y` copies all of it. `L` shows the commands of this console, each with its time and what became of it.
 
-In the list of an edit of several limits `x` leaves the account under the cursor out, or takes it in again.
+In the list of an edit of several limits, and in that of an undo, `x` leaves the account under the cursor out, or takes
+it in again.
 
 `x` exports what a table shows: the marked rows, else all that the filter shows, in their order, with their columns or
 with all that is known. As CSV (no cell of it is run as a formula), JSON, text, or as the command that prints the same.
 To a file that only you may read, to the clipboard, or to a plain screen. A file that is there is replaced only by a
 second `Enter`, and only if it is your own; a link is neither followed nor replaced. In CSV and JSON sizes are bytes and
 times are UTC, with the keys that the commands have.
+
+Each screen remembers its last filters (`Up` in the filter line) and those that were kept under a letter (`F` and the
+letter; `'` and the letter brings one back), also in later runs.
 
 Every table sorts: by `<` `>`, by a click on a title, by `o` and a name; the same title again, or `I`, turns it round.
 Decisions, Warnings and Journal come by time; the title says so if they are sorted otherwise.

@@ -148,6 +148,14 @@ class Undo(msgspec.Struct, frozen=True, tag="undo"):
     newest: Number | None = None
 
 
+class UndoPart(Undo, frozen=True, tag="undo_part"):
+    """The same, but the accounts ``without`` keep their limits. An order of its own: an engine that does not know it
+    must not take back all.
+    """
+
+    without: list[str] = []
+
+
 class PlanUndo(msgspec.Struct, frozen=True, tag="plan_undo"):
     """What Undo with this ``entry`` would do → UndoPlan. An order of its own: an engine that does not know it must
     not take anything back.
@@ -228,13 +236,13 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 Order = (
     Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit
-    | SetMessages | Recalc | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain
-    | Cancel | Reload | HandOver
+    | SetMessages | Recalc | EmptyTrash | Undo | UndoPart | PlanUndo | Warn | TrialWarning | PreviewWarning
+    | GetWarnings | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
 Request = (
     GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | SetMessages | Recalc
-    | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
+    | EmptyTrash | Undo | UndoPart | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
     | Reload | HandOver
 )  # fmt: skip
 

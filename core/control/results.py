@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from ..base.errors import MailquotaError
 from ..base.model import AccountRow, Forecast, Point, Trend, rfc3339
 
 MESSAGES = "messages"  # the kind of a journal entry on a limit of messages; one on a limit of bytes is "limit"
@@ -190,6 +192,17 @@ class JournalRow(msgspec.Struct, frozen=True):
     def who(self) -> str:
         """The operator, with the origin in parentheses where there is one."""
         return f"{self.operator} ({self.origin})" if self.origin else self.operator
+
+
+def rest_of(rows: Sequence[JournalRow], without: Sequence[str]) -> list[JournalRow]:
+    """The entries of an edit but those of some accounts. Raises MailquotaError where one has none, or none is left."""
+    known = {row.address for row in rows}
+    if wrong := [address for address in without if address not in known]:
+        raise MailquotaError(f"{wrong[0]} is not among the accounts of that edit; nothing was changed")
+    rest = [row for row in rows if row.address not in without]
+    if not rest:
+        raise MailquotaError("all accounts of that edit are left out; nothing was changed")
+    return rest
 
 
 def change_json(row: JournalRow) -> dict[str, Any]:
