@@ -19,7 +19,7 @@ ROOMS = (
     ("settings",),
     ("accounts",),
     ("mailboxes",),
-    ("history", "policy"),
+    ("history", "policy", "recordings"),
     ("changes", "alerts", "doctor", "demo"),
     ("engine",),
     ("commands",),

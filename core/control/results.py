@@ -352,4 +352,5 @@ class Status(msgspec.Struct, frozen=True):
     mailstore_problem: str = ""  # why mailboxes are not where they should be; "" while they are
     limits_problem: str = ""  # why no limit can be edited here, as the database account may only read
     recount_problem: str = ""  # why no mailbox can be recounted here
+    recording_problem: str = ""  # why nothing can be recorded; "" while it can, or is switched off
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often

@@ -94,8 +94,10 @@ class StatusReporter:
         driver: Callable[[], str],
         guard: MailstoreGuard,
         abilities: Abilities,
+        not_recorded: Callable[[], str] = lambda: "",
     ) -> None:
         self._abilities = abilities
+        self._not_recorded = not_recorded
         self._driver = driver
         self._guard = guard
         self._history = history
@@ -159,6 +161,7 @@ class StatusReporter:
             restarts=restarts.counts(),
             limits_problem=self._abilities.limits_problem,
             recount_problem=self._abilities.recount_problem,
+            recording_problem=self._not_recorded(),
             **witness.fields(),
             mailstore_problem=self._guard.problem,
             warnings_queued=warnings[0],
