@@ -227,6 +227,18 @@ class WarningRow(msgspec.Struct, frozen=True, array_like=True):
     error: str | None = None
 
 
+class ReplayState(msgspec.Struct, frozen=True):
+    """Where a replay is. ``pace`` is in seconds of the recording per second, ``remark`` says what can't be read."""
+
+    at: float
+    first: float
+    last: float
+    paused: bool
+    pace: float
+    ended: bool
+    remark: str = ""
+
+
 class WarnResult(msgspec.Struct, frozen=True):
     """What became of an order to warn. ``state``: sent, queued (quiet hours, too many a minute), merged (with an
     earlier warning), failed.

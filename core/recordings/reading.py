@@ -149,7 +149,7 @@ def open_file(path: str) -> Recording:
 
 
 def open_folder(path: str, since: float, now: float) -> Recording:
-    """What is recorded in a folder, in the files that were written to since a time. Raises MailquotaError, and OSError."""
+    """What is recorded in a folder, in files that were written to since a time. Raises MailquotaError, and OSError."""
     recording, remarks = Recording(), []
     try:
         with opened(path) as folder:

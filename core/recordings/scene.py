@@ -7,7 +7,7 @@ from collections import Counter, deque
 import msgspec
 
 from ..base.model import AccountRow
-from ..control.results import DecisionRow, JournalRow, RefusedAccount, Refusals, Status, WarningRow
+from ..control.results import DecisionRow, JournalRow, Refusals, RefusedAccount, Status, WarningRow
 from .periods import Period
 
 KEPT_DECISIONS = 500
