@@ -161,7 +161,6 @@ class StatusReporter:
             restarts=restarts.counts(),
             limits_problem=self._abilities.limits_problem,
             recount_problem=self._abilities.recount_problem,
-            recording_problem=self._not_recorded(),
             **witness.fields(),
             mailstore_problem=self._guard.problem,
             warnings_queued=warnings[0],
@@ -173,6 +172,7 @@ class StatusReporter:
     def _answers(self, maps: tuple[str, int]) -> dict[str, Any]:
         metrics, second = self._metrics, self._comparison
         return {
+            "recording_problem": self._not_recorded(),
             "maps_problem": maps[0],
             "maps_late": maps[1],
             "requests": metrics.requests,
