@@ -277,6 +277,7 @@ class Details(msgspec.Struct, frozen=True):
     limits: list[tuple[float, int | None]] = []  # from when on which limit held, oldest first
     trend: Trend | None = None
     forecast: Forecast | None = None
+    missing: str = ""  # why folders, aliases and points are not known
 
 
 class DatabaseState(msgspec.Struct, frozen=True):

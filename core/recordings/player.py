@@ -257,6 +257,6 @@ class Player:
             aliases=[],
             refusals=scene.refusals_of(address, _SHOWN),
             changes=scene.entries(address, 0.0, _SHOWN),
-            remark="this is a replay; folders, aliases and the history are not recorded",
             warnings=scene.sent(address, _SHOWN),
+            missing="not recorded",
         )

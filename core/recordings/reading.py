@@ -153,9 +153,10 @@ def open_folder(path: str, since: float, now: float) -> Recording:
     recording, remarks = Recording(), []
     try:
         with opened(path) as folder:
-            for _at, name in files_in(folder, now):
+            names = [name for _at, name in files_in(folder, now)]
+            for name in names:
                 try:
-                    if folder.look(name).st_mtime < since:
+                    if folder.look(name).st_mtime < since and name != names[-1]:
                         continue
                     _add(recording, folder, name)
                 except FileNotFoundError:  # it was just removed

@@ -58,7 +58,7 @@ def test_a_file_from_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("words", "code", "why"), [
     ([], 2, "give a FILE, or --since DATE"),
-    (["/nowhere/some.mqr"], 1, "/nowhere/some.mqr: No such file or directory"),
+    (["/etc/none.mqr"], 1, "/etc/none.mqr: No such file or directory"),
     (["/etc/passwd"], 1, "/etc/passwd: it is no recording of mailquota"),
     (["/dev/null"], 1, "/dev/null: no ordinary file"),
     (["/etc"], 1, "/etc: no ordinary file"),

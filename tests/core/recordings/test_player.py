@@ -205,7 +205,7 @@ def test_what_was_known_then_is_answered(tmp_path: Path) -> None:
         details = await asked(lambda number: GetDetails(number, JOHN), Details)
         assert isinstance(details, Details)
         assert (len(details.warnings), len(details.changes), len(details.refusals)) == (1, 1, 4)
-        assert "not recorded" in (details.remark or "")
+        assert details.missing == "not recorded"
         assert await asked(GetStatus, Status) == STATUS
         with pytest.raises(RequestFailedError, match="no such account"):
             await asked(lambda number: GetDetails(number, "none@example.org"), Details)

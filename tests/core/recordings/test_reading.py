@@ -104,7 +104,12 @@ def test_a_first_line_alone_has_nothing_yet(tmp_path: Path) -> None:
 def test_what_is_no_ordinary_file_is_refused(tmp_path: Path, kind: str) -> None:
     """A pipe without being waited for."""
     path = tmp_path / "some.mqr"
-    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("/etc/passwd")}[kind]()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/etc/passwd")
     with pytest.raises(MailquotaError, match=r"no ordinary file|a link"):
         open_file(str(path))
 
