@@ -385,16 +385,16 @@ class Ledger:
         """The entry as consoles and commands get it."""
         return account_row(entry, self._is_trash)
 
-    def take_changes(self) -> tuple[list[AccountRow], list[str]]:
-        """The rows that changed, and the addresses whose accounts went, since the last call."""
+    def take_changed(self) -> tuple[dict[str, Entry], set[str]]:
+        """The entries that changed, by address, and the addresses whose accounts went, since the last call."""
         changed, self._changed = self._changed, {}
         removed, self._removed = self._removed, set()
-        return [self.row(entry) for entry in changed.values()], list(removed)
+        return changed, removed
 
-    def forget_changes(self) -> None:
-        """Drop what ``take_changes`` would return: no console is connected."""
-        self._changed.clear()
-        self._removed.clear()
+    def take_changes(self) -> tuple[list[AccountRow], list[str]]:
+        """The same, with the rows of the entries."""
+        changed, removed = self.take_changed()
+        return [self.row(entry) for entry in changed.values()], list(removed)
 
 
 def _account(entry: Entry, limit: int | None, messages: int | None, fault: str = "") -> Account:

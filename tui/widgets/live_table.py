@@ -62,7 +62,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         """How many rows there are."""
         raise NotImplementedError
 
-    def key_at(self, index: int) -> Hashable | None:
+    def identity_at(self, index: int) -> Hashable | None:
         """The key of the row on line ``index``; None beyond the ends."""
         raise NotImplementedError
 
@@ -89,7 +89,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def pinned(self, index: int) -> Hashable | None:
         """The key that the cursor follows if it is moved to this line."""
-        return self.key_at(index)
+        return self.identity_at(index)
 
     def stays(self, index: int) -> bool:
         """Whether the window stays where it is although the row under the cursor moved to line ``index``."""
