@@ -63,6 +63,14 @@ class GetDetails(msgspec.Struct, frozen=True, tag="details"):
     address: str
 
 
+class GetFolder(msgspec.Struct, frozen=True, tag="folder"):
+    """What is in one folder of a mailbox, by the name in Details → FolderContents."""
+
+    id: Number
+    address: str
+    folder: str
+
+
 class GetStatus(msgspec.Struct, frozen=True, tag="status"):
     """The state of the engine → Status."""
 
@@ -227,14 +235,14 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 
 Order = (
-    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit
-    | SetMessages | Recalc | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain
-    | Cancel | Reload | HandOver
+    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetFolder | GetStatus | GetJournal | GetRefusals | GetReport
+    | SetLimit | SetMessages | Recalc | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning
+    | GetWarnings | Explain | Cancel | Reload | HandOver
 )  # fmt: skip
 
 Request = (
-    GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | SetMessages | Recalc
-    | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
+    GetAccounts | GetDetails | GetFolder | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | SetMessages
+    | Recalc | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
     | Reload | HandOver
 )  # fmt: skip
 
