@@ -22,6 +22,7 @@ from ..control.results import DecisionRow, JournalRow, Status, WarningRow
 
 _EARLIEST, _LATEST = -1e9, 1e11  # of all floats, so that each can be shown as a time
 _MOST_BYTES = 2**63 - 1  # of all integers
+_LONGEST_TEXT = 4096  # characters; no address, reason or error is as long
 _DEEPEST = 8
 _MOST_COLUMNS = 64
 _WEEK = set("01234567")
@@ -132,7 +133,7 @@ def decode(data: bytes) -> Period:
     try:
         written = msgspec.msgpack.decode(data, type=_Written)
         for part in (written.status, written.decisions, written.accounts, written.usages, written.warnings,
-                     written.journal, [written.start, written.end]):  # fmt: skip
+                     written.journal, written.removed, [written.start, written.end]):  # fmt: skip
             _check(part, 0)
         return Period(
             start=written.start,
@@ -185,6 +186,9 @@ def _check(value: Any, depth: int) -> None:
     elif isinstance(value, int):
         if abs(value) > _MOST_BYTES:
             raise ValueError(f"the number {value}")
+    elif isinstance(value, str):
+        if len(value) > _LONGEST_TEXT:
+            raise ValueError(f"a text of {len(value)} characters")
     elif isinstance(value, list | dict):
         if depth > _DEEPEST:
             raise ValueError("deep nesting")

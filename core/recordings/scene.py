@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,7 @@ from .periods import Period
 KEPT_DECISIONS = 500
 KEPT_REFUSALS = 20_000
 REFUSED = frozenset({"over_quota", "too_large", "bounced"})
+MOST_ACCOUNTS, MOST_ENTRIES = 500_000, 50_000  # that are kept, whatever a file has
 _HOUR, _DAY = 3600.0, 86400.0
 
 
@@ -38,7 +40,10 @@ class Scene:
             gone = set(period.removed)
             for address in gone:
                 self.rows.pop(address, None)
-        changed = {row.address: row for row in period.accounts}
+        room = max(0, MOST_ACCOUNTS - len(self.rows))
+        new = [row.address for row in period.accounts if row.address not in self.rows]
+        left_out = set(new[room:])
+        changed = {row.address: row for row in period.accounts if row.address not in left_out}
         for usage in period.usages:
             known = changed.get(usage.address) or self.rows.get(usage.address)
             if known is not None:
@@ -54,6 +59,8 @@ class Scene:
         self.status = period.status or self.status
         self.journal |= {row.id: row for row in period.journal}
         self.warnings |= {row.id: row for row in period.warnings}
+        for kept in (self.journal, self.warnings):
+            _forget_oldest(kept)
         return list(changed.values()), [address for address in gone if address not in changed]
 
     def answer(self, row: DecisionRow) -> None:
@@ -92,3 +99,9 @@ class Scene:
             for address, times in day.most_common(most)
         ]
         return Refusals(self.since, accounts, len(day))
+
+
+def _forget_oldest(rows: dict[int, Any]) -> None:
+    """Those with the lowest ids, beyond the number that is kept."""
+    for number in sorted(rows)[:-MOST_ENTRIES] if len(rows) > MOST_ENTRIES else ():
+        del rows[number]

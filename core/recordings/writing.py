@@ -25,7 +25,7 @@ from ..base.others_folders import Folder, opened
 from . import blocks
 from .periods import Period, Shortener, encode
 
-NAME = re.compile(r"(\d{8}T\d{6}Z)-\d+(?:-\d+)?\.mqr")
+NAME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9]+(?:-[0-9]+)?\.mqr")
 _FORM = "%Y%m%dT%H%M%SZ"
 _FILE_SECONDS = 3600.0
 _LONGEST_SECONDS = 86400.0
@@ -55,7 +55,8 @@ def time_of(name: str) -> float | None:
     if found is None:
         return None
     try:
-        return datetime.strptime(found[1], _FORM).replace(tzinfo=UTC).timestamp()
+        year, month, day, hour, minute, second = map(int, found.groups())  # strptime would import a module
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
     except ValueError:
         return None
 

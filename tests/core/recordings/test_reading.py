@@ -156,6 +156,8 @@ def test_a_time_that_can_not_be_shown_is_no_header(tmp_path: Path, at: float) ->
     {"accounts": [row(JOHN, 5, days_to_full=float("inf"))]},
     {"accounts": [msgspec.structs.replace(row(JOHN, 5), week="9x")]},
     {"accounts": [msgspec.structs.replace(row(JOHN, 5), used_bytes=2**64 - 1)]},
+    {"accounts": [row("j" * 5000, 5)]},
+    {"removed": ["j" * 5000]},
 ])  # fmt: skip
 def test_what_the_console_could_not_show_is_no_period(change: dict[str, Any]) -> None:
     with pytest.raises(DamagedError):
