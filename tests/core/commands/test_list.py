@@ -117,7 +117,7 @@ def test_csv_has_the_same_keys_and_no_formula(alone: CommandLine, small_world: S
 
 
 @pytest.mark.parametrize(
-    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "  =", "＝", "\u00a0=", "\ufeff=", "\x0b=", '"=']
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "  =", "\uff1d", "\u00a0=", "\ufeff=", "\x0b=", '"=']
 )
 def test_what_begins_a_formula(start: str) -> None:
     row = AccountRow(f"{start}SUM(A1)@x", None, growth_bytes_per_day=-5)
