@@ -53,6 +53,8 @@ def _status_json(found: Status) -> dict[str, Any]:
         document["unreadable"] = found.unreadable
     if found.state_problem:
         document["state_problem"] = found.state_problem
+    if found.recording_problem:
+        document["recording_problem"] = found.recording_problem
     if found.mailstore_problem:
         document["mailstore_problem"] = found.mailstore_problem
     if found.restarts:
@@ -82,6 +84,7 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("trouble", f"{found.trouble:,}"),
         ("malformed", f"{found.malformed:,}"),
         *([("history", f"can't be kept: {found.state_problem}")] if found.state_problem else []),
+        *([("recording", f"nothing can be recorded: {found.recording_problem}")] if found.recording_problem else []),
         *([("journal", f"{found.unrecorded:,} not written, see the log")] if found.unrecorded else []),
         *_warnings(found),
         *([("restarted", _restarts(found.restarts))] if found.restarts else []),

@@ -99,7 +99,10 @@ class Ledger:
     def take(self, found: Differences) -> None:
         """Add new accounts, remove missing ones, change limits."""
         for account in found.changed:
-            self._set_account(account)
+            if (entry := self.entries.get(account.address)) is None:
+                self._add_account(account)
+            else:
+                self._change_account(entry, account)
         for address in found.gone:
             entry = self.entries.pop(address)
             self.totals.add(entry, -1)
@@ -119,20 +122,18 @@ class Ledger:
         if count:
             self._domains[domain] = count
 
-    def _set_account(self, account: Account) -> None:
-        entry = self.entries.get(account.address)
-        if entry is not None:
-            self._change_account(entry, account)
-            return
-        self._names.spell(account.address, account.spelled)
-        mailbox = self._names.is_user(account.address, account.spelled)
-        entry = self.entries[account.address] = Entry(account, mailbox=mailbox)
-        self._removed.discard(account.address)
-        self._gone_unsampled.discard(account.address)
-        self._count_domain(account.address, 1)
+    def _add_account(self, account: Account) -> None:
+        """Written for speed: at a start there may be 100,000, and mail waits for them."""
+        address, spelled = account.address, account.spelled
+        if spelled:
+            self._names.spell(address, spelled)
+        entry = self.entries[address] = Entry(account, mailbox=self._names.is_user(address, spelled))
+        self._removed.discard(address)
+        self._gone_unsampled.discard(address)
+        self._count_domain(address, 1)
         entry.doubted = self._witnessed
         self.totals.add(entry, 1)
-        self._changed[entry.address] = self._unjudged[entry.address] = self._unverified[entry.address] = entry
+        self._changed[address] = self._unjudged[address] = self._unverified[address] = entry
 
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
@@ -208,14 +209,13 @@ class Ledger:
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """Take a new measurement that was made when ``base`` was known; ``now`` in seconds since the epoch.
 
-        False, and nothing changes, where the account is gone, or where another thread's measurement came first: of
-        several that go on at once the ledger takes the first, as the others know nothing of it.
+        False, and nothing changes, where the account is gone, or another thread's measurement, which this one does
+        not know of, came first.
         """
         old = entry.known
         if old is not base or self.entries.get(entry.address) is not entry:
             return False
-        entry.measured_at = known.measured_at or now
-        entry.trouble = None
+        entry.measured_at, entry.trouble = known.measured_at or now, None
         self.unreadable.discard(entry)
         if old is known:
             return True
@@ -383,16 +383,16 @@ class Ledger:
         """The entry as consoles and commands get it."""
         return account_row(entry, self._is_trash)
 
-    def take_changes(self) -> tuple[list[AccountRow], list[str]]:
-        """The rows that changed, and the addresses whose accounts went, since the last call."""
+    def take_changed(self) -> tuple[dict[str, Entry], set[str]]:
+        """The entries that changed, by address, and the addresses whose accounts went, since the last call."""
         changed, self._changed = self._changed, {}
         removed, self._removed = self._removed, set()
-        return [self.row(entry) for entry in changed.values()], list(removed)
+        return changed, removed
 
-    def forget_changes(self) -> None:
-        """Drop what ``take_changes`` would return: no console is connected."""
-        self._changed.clear()
-        self._removed.clear()
+    def take_changes(self) -> tuple[list[AccountRow], list[str]]:
+        """The same, with the rows of the entries."""
+        changed, removed = self.take_changed()
+        return [self.row(entry) for entry in changed.values()], list(removed)
 
 
 def _account(entry: Entry, limit: int | None, messages: int | None, fault: str = "") -> Account:

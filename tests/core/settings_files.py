@@ -80,6 +80,9 @@ templates = "/etc/mailquota/templates"
 [state]
 database = "sqlite:////var/lib/mailquota/state.db"
 keep_history = "400d"
+recordings = "1G"
+keep_recordings = "30d"
+recordings_folder = "/srv/recordings"
 [control]
 socket = "/run/mailquota/control.sock"
 group = "mailquota"
