@@ -212,10 +212,15 @@ def _connect_to(engine: Embedded, common: Common) -> Connect:
     return connect
 
 
-def _examine(config: Config) -> Examine:
-    from mailquota.core.doctor.examine import examine
+def _examine(config: Config, *, demo: bool = False) -> Examine:
+    """In a process of its own, as it reads all accounts; a demo has few, and a folder that ends with this process."""
+    if demo:
+        from mailquota.core.doctor.examine import examine
 
-    return partial(examine, config)
+        return partial(examine, config)
+    from mailquota.core.commands.doctor_apart import examine_apart
+
+    return partial(examine_apart, config.path)
 
 
 def _run_embedded(
@@ -225,7 +230,7 @@ def _run_embedded(
         common,
         _connect_to(engine, common),
         config.settings.console,
-        _examine(config),
+        _examine(config, demo=demo),
         embedded=True,
         demo=demo,
         program=_program(config),
