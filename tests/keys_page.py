@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailquota.tui.desk.modes import MODES
 from mailquota.tui.draw.glyphs import UNICODE
-from mailquota.tui.frame.help import keys_of
+from mailquota.tui.frame.help import keys_of, typed_of
 from tests.tui import past
 from tests.tui.stage import Stage, play
 
@@ -37,6 +37,12 @@ To a file that only you may read, to the clipboard, or to a plain screen. A file
 second `Enter`, and only if it is your own; a link is neither followed nor replaced. In CSV and JSON sizes are bytes and
 times are UTC, with the keys that the commands have.
 
+`:` takes an action by its name, with arguments: `:set +2G until friday "ticket 4711"`, `:export csv ~/full.csv`,
+`:journal`. The names are those of the shell's commands, and else those of the palette; the beginning of one is enough
+where no other begins so. `Tab` completes, and lists what can be typed; `Up` brings back the commands of before, also of
+earlier runs. What changes something opens its dialog with these values in it, for the marked accounts, for the one
+under the cursor, or for those that are named.
+
 Each screen remembers its last filters (`Up` in the filter line) and those that were kept under a letter (`F` and the
 letter; `'` and the letter brings one back), also in later runs.
 
@@ -55,10 +61,12 @@ SHARED = ("Moving", "Everywhere")
 def page() -> str:
     """The whole page."""
     found: dict[str, list[tuple[str, str]]] = {}
+    typed: dict[str, str] = {}
 
     async def collect(stage: Stage) -> None:
         for mode in MODES:
             await stage.press(mode.key)
+            typed.update((form, words) for form, words in typed_of(stage.app.screen) if form not in typed)
             for name, keys in keys_of(stage.app.screen, UNICODE).items():
                 known = found.setdefault(name, [])
                 known += [entry for entry in keys if entry not in known]
@@ -68,7 +76,11 @@ def page() -> str:
     play(collect, examine=past.findings)
     found["Everywhere"].sort(key=lambda entry: entry[0] if entry[0].isdigit() else "~")
     names = [name for name in found if name not in SHARED]
-    return INTRO + "".join(_section(name, found[name]) for name in (*names, *SHARED))
+    keys = "".join(_section(name, found[name]) for name in (*names, *SHARED))
+    rows = "".join(
+        f"| `:{form}` | {words} |\n".replace(" | ", " \\| ", form.count(" | ")) for form, words in sorted(typed.items())
+    )
+    return f"{INTRO}{keys}\n## Commands with arguments\n\n| command | does |\n|---|---|\n{rows}"
 
 
 def _section(name: str, keys: list[tuple[str, str]]) -> str:

@@ -17,6 +17,7 @@ from ..widgets.live_table import LiveTable
 from ..widgets.painted import Painted
 from ..widgets.text_list import TextList
 from . import guide
+from .palette import commands_of
 
 
 class HelpScreen(ModalScreen[None]):
@@ -47,8 +48,15 @@ def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
     """The keys by where they work, then the screen's own explanations."""
     for name, keys in keys_of(screen, glyphs).items():
         yield from guide.section(name, keys)
+    yield from guide.typed(typed_of(screen))
     if isinstance(screen, LiveScreen):
         yield from screen.guide(glyphs)
+
+
+def typed_of(screen: Screen[Any]) -> list[tuple[str, str]]:
+    """The commands of a screen that take arguments: as they are typed, and what they do."""
+    found = [each for each in commands_of(screen) if each.arguments.form]
+    return sorted((f"{each.name} {each.arguments.form}", each.about) for each in found)
 
 
 def keys_of(screen: Screen[Any], glyphs: Glyphs) -> dict[str, list[tuple[str, str]]]:

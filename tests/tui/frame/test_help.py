@@ -86,7 +86,7 @@ def test_the_palette_has_every_action_by_name() -> None:
             "Help",
             "Quit",
         }
-        wanted |= {f"Sort by {column.title}" for column in COLUMNS} | {"Theme: light"}
+        wanted |= {f"Sort by {column.title}" for column in COLUMNS} | {"Theme light"}
         assert wanted <= names(stage)
 
     play(scene, rows=FIVE)
@@ -96,7 +96,7 @@ def test_the_palette_of_those_who_may_only_look() -> None:
     """What they may not do says so; without themes where there are no colours."""
 
     async def scene(stage: Stage) -> None:
-        assert names(stage) & {"Edit limit", "Theme: light"} == {"Edit limit"}
+        assert names(stage) & {"Edit limit", "Theme light"} == {"Edit limit"}
 
     play(scene, rows=FIVE, read_only=True, no_color=True)
 
