@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from textual.binding import Binding
+
 from mailquota.tui.desk.modes import MODES
 from mailquota.tui.draw.glyphs import UNICODE
 from mailquota.tui.frame.help import keys_of, typed_of
+from mailquota.tui.frame.replaying import REPLAY_KEYS
+from mailquota.tui.widgets.foot import key_name
 from tests.tui import past
 from tests.tui.stage import Stage, play
 
@@ -56,6 +60,14 @@ database account may only read.
 This page is made from the program's own bindings.
 """
 SHARED = ("Moving", "Everywhere")
+REPLAY = """
+## In a replay
+
+Nothing can be changed there. [Recordings and replay](replay.md) has more.
+
+| key | does |
+|---|---|
+"""
 
 
 def page() -> str:
@@ -80,7 +92,13 @@ def page() -> str:
     rows = "".join(
         f"| `:{form}` | {words} |\n".replace(" | ", " \\| ", form.count(" | ")) for form, words in sorted(typed.items())
     )
-    return f"{INTRO}{keys}\n## Commands with arguments\n\n| command | does |\n|---|---|\n{rows}"
+    return f"{INTRO}{keys}\n## Commands with arguments\n\n| command | does |\n|---|---|\n{rows}{REPLAY}{_replay()}"
+
+
+def _replay() -> str:
+    """The keys that only a replay has."""
+    bindings = [each for each in REPLAY_KEYS if isinstance(each, Binding)]
+    return "".join(f"| {_code(key_name(each, UNICODE))} | {each.tooltip} |\n" for each in bindings)
 
 
 def _section(name: str, keys: list[tuple[str, str]]) -> str:

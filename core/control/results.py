@@ -240,6 +240,18 @@ class WarningRow(msgspec.Struct, frozen=True, array_like=True):
     error: str | None = None
 
 
+class ReplayState(msgspec.Struct, frozen=True):
+    """Where a replay is. ``pace`` is in seconds of the recording per second, ``remark`` says what can't be read."""
+
+    at: float
+    first: float
+    last: float
+    paused: bool
+    pace: float
+    ended: bool
+    remark: str = ""
+
+
 class WarnResult(msgspec.Struct, frozen=True):
     """What became of an order to warn. ``state``: sent, queued (quiet hours, too many a minute), merged (with an
     earlier warning), failed.
@@ -278,6 +290,7 @@ class Details(msgspec.Struct, frozen=True):
     limits: list[tuple[float, int | None]] = []  # from when on which limit held, oldest first
     trend: Trend | None = None
     forecast: Forecast | None = None
+    missing: str = ""  # why folders, aliases and points are not known
 
 
 class DatabaseState(msgspec.Struct, frozen=True):
@@ -365,4 +378,6 @@ class Status(msgspec.Struct, frozen=True):
     mailstore_problem: str = ""  # why mailboxes are not where they should be; "" while they are
     limits_problem: str = ""  # why no limit can be edited here, as the database account may only read
     recount_problem: str = ""  # why no mailbox can be recounted here
+    recording_problem: str = ""  # why nothing can be recorded; "" while it can, or is switched off
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often
+    unreadable: int = 0  # mailboxes that their own owners made unreadable

@@ -17,6 +17,7 @@ from ..draw import format as fmt
 from ..frame.dialog import Dialog
 from ..journal.undo import Undo, number_of_entry
 from ..warnings.warn import Warn
+from ..widgets.painted import SCREEN_LOOKS
 from . import typed
 from .edit_limit import EditLimit
 from .empty_trash import EmptyTrash
@@ -27,6 +28,7 @@ from .typed import Line
 class ActingScreen(Screen[None], LiveScreen):
     """A subclass says which accounts the keys act on, and shows what was done."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "edit_limit", "Edit limit", tooltip="edit the limit, for good or until a day", id="set"),
         Binding("r", "recalculate", "Recalculate", tooltip="recount the mailbox", id="recalc"),

@@ -19,7 +19,7 @@ from ..desk.typed import Choice, Command, Doing, cut, matches, read
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..widgets.filter_line import FilterLine
-from ..widgets.painted import Painted
+from ..widgets.painted import SCREEN_LOOKS, Painted
 
 LISTED = 8  # matches; on a low terminal fewer
 AROUND = 16  # lines that stay free for the screen and the head
@@ -54,6 +54,7 @@ class CommandLine(ModalScreen[Doing | None], LiveScreen):
     """Dismissed with what is to be done; None if nothing is. ``commands`` are those of the screen below."""
 
     AUTO_FOCUS = "Input"
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
 
     def __init__(self, desk: Desk, commands: Sequence[Command]) -> None:
         super().__init__()

@@ -18,8 +18,8 @@ from ..desk.typed import Choice, Doing, takes
 from . import theme as themes
 from .colon import CommandLine
 from .export import Wanted, export_choices
-from .pacing import PacedApp
 from .palette import commands_of, system_commands
+from .replaying import ReplayingApp
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def _exports(_app: CommandingApp[Any], words: Sequence[str]) -> Iterable[Choice]
     return export_choices(words)
 
 
-class CommandingApp(PacedApp[T], inherit_bindings=False):
+class CommandingApp(ReplayingApp[T], inherit_bindings=False):
     """A subclass has the themes in use, and the dialog that exports."""
 
     def use_theme(self, name: str) -> None:

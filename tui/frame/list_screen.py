@@ -23,6 +23,7 @@ from ..widgets.foot import Foot
 from ..widgets.head import Head, TileRow
 from ..widgets.live_table import LiveTable
 from ..widgets.note_line import NoteLine
+from ..widgets.painted import SCREEN_LOOKS
 from ..widgets.title_rule import TitleRule
 from .saved_filters import SAVING, SavesFilters
 
@@ -31,6 +32,7 @@ class ListScreen(SavesFilters, Screen[None], LiveScreen):
     """A subclass says what is in the table. Only a visible screen is drawn."""
 
     AUTO_FOCUS = "LiveTable"  # else the field of the filter has the focus until it is hidden, and takes the first key
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     FORMS = ""  # what can be typed into the filter
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only what has these words"),
