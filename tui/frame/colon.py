@@ -15,7 +15,7 @@ from mailquota.core.base.units import format_count
 
 from ..desk.desk import Desk, LiveScreen
 from ..desk.screen_memory import ScreenMemory
-from ..desk.typed import Choice, Command, Doing, cut, matches, read
+from ..desk.typed import Choice, Command, Doing, cut, find, matches, read
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..widgets.filter_line import FilterLine
@@ -97,9 +97,21 @@ class CommandLine(ModalScreen[Doing | None], LiveScreen):
         first = max(0, min(self._at - room // 2, len(self._found) - room))
         lines = [self._line(number) for number in range(first, min(first + room, len(self._found)))]
         more = len(self._found) - len(lines)
-        if more > 0:
+        if more > 0 and lines:
             lines[-1] = (*lines[-1], (f"   {format_count(more)} more", "quiet"))
-        self._show(lines)
+        self._show([*self._usage(), *lines])
+
+    def _usage(self) -> list[Line]:
+        """What the command that was begun takes."""
+        start, _last = cut(self._entry.text)
+        try:
+            command = find(self._commands, start.split()[0]) if start.strip() else None
+        except UsageError:
+            return []
+        if command is None:
+            return []
+        form = command.arguments.form or "takes nothing behind it"
+        return [((f" {command.name} {form}", "quiet"),)]
 
     def _line(self, number: int) -> Line:
         choice, glyphs = self._found[number], self.desk.glyphs
@@ -162,7 +174,7 @@ class CommandLine(ModalScreen[Doing | None], LiveScreen):
             doing = read(self._commands, text, self.desk.why_not)
         except UsageError as error:
             words = fmt.literal(str(error), self.desk.glyphs)
-            self._show(fmt.hanging(((f" {words}", "near"),), max(8, self.app.size.width - 1)))
+            self._show(fmt.hanging(((" ", "plain"), (words, "near")), max(8, self.app.size.width - 1)))
             return
         self._memory.used(text)
         self.dismiss(doing)

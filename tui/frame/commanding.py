@@ -18,7 +18,7 @@ from ..desk.typed import Choice, Doing, takes
 from . import theme as themes
 from .colon import CommandLine
 from .export import Wanted, export_choices
-from .palette import commands_of, system_commands
+from .palette import OPENING, commands_of, system_commands
 from .replaying import ReplayingApp
 
 T = TypeVar("T")
@@ -65,7 +65,8 @@ class CommandingApp(ReplayingApp[T], inherit_bindings=False):
     def action_command_line(self) -> None:
         """Open the command line, except over a dialog."""
         if not self.screen.is_modal:
-            self.push_screen(CommandLine(self.desk, commands_of(self.screen)), self._carry_out)
+            commands = [each for each in commands_of(self.screen) if each.action not in OPENING]
+            self.push_screen(CommandLine(self.desk, commands), self._carry_out)
 
     async def _carry_out(self, doing: Doing | None) -> None:
         done = None if doing is None else doing()

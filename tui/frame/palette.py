@@ -14,6 +14,8 @@ from ..draw.glyphs import Glyphs
 from ..widgets.foot import key_name
 from ..widgets.live_table import LiveTable
 
+OPENING = frozenset({"command_line", "command_palette"})  # these only lead to the others
+
 
 def commands_of(screen: Screen[Any]) -> list[Command]:
     """The commands of a screen; not those that only move in a table."""
@@ -22,7 +24,7 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
 
 def system_commands(commands: Iterable[Command], glyphs: Glyphs) -> Iterator[SystemCommand]:
     """The actions that are possible now, then the choices of those that list them."""
-    possible = [each for each in commands if each.enabled and each.action != "command_palette"]
+    possible = [each for each in commands if each.enabled and each.action not in OPENING]
     for each in possible:
         words = f"{each.binding.tooltip} (key {key_name(each.binding, glyphs)})"
         yield SystemCommand(each.binding.description, words, each.run)

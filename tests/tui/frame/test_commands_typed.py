@@ -9,7 +9,7 @@ import pytest
 
 from mailquota.core.control.messages import EmptyTrash, SetLimit, Undo, Warn
 from mailquota.tui.desk.modes import MODES
-from mailquota.tui.frame.palette import commands_of
+from mailquota.tui.frame.palette import OPENING, commands_of
 from tests.core.commands.command_line import CommandLine
 from tests.core.worlds import FULL, JOHN, SmallWorld
 from tests.tui import past, world
@@ -42,7 +42,7 @@ def test_each_name_is_one_action_of_the_screen() -> None:
             assert len(names) == len(set(names)), screen
             assert {"help", "quit", "theme", "pace", "command"} <= set(names)
             titles = {str(each.title) for each in stage.app.get_system_commands(screen)}
-            enabled = [each for each in commands_of(screen) if each.enabled and each.action != "command_palette"]
+            enabled = [each for each in commands_of(screen) if each.enabled and each.action not in OPENING]
             assert {each.binding.description for each in enabled} <= titles
         await stage.press("escape")
         known = {command.name for command in commands_of(stage.app.screen)}
@@ -144,7 +144,7 @@ def test_what_the_screen_shows() -> None:
 
 WRONG = {
     "sett": "there is no command sett here",
-    "c": "c may be card, clear-filter, columns, command, copy",
+    "c": "c may be card, clear-filter, columns, copy",
     "set": None,
     "set 5Q": "'5Q' is not a limit",
     "set 5G until never": "'never'",
@@ -184,6 +184,16 @@ def test_what_is_wrong_is_said(text: str) -> None:
     play(scene, rows=FIVE)
 
 
+def test_a_long_sentence_wraps() -> None:
+    """So that its end is there on 80 columns."""
+
+    async def scene(stage: Stage) -> None:
+        await line(stage, "set 5Q")
+        await stage.sees("'5Q' is not a limit; accepted: 5G", "used*1.2")
+
+    play(scene, rows=FIVE, size=(80, 24))
+
+
 def test_who_may_only_look_is_told_at_once() -> None:
     async def scene(stage: Stage) -> None:
         await line(stage, "set 5G")
@@ -208,7 +218,7 @@ def test_tab_completes() -> None:
         await stage.sees("more", "card", "columns")
         await stage.press("escape")
         await line(stage, "set a", "tab")
-        await stage.sees(" : set a@example.org ")
+        await stage.sees(" : set a@example.org ", " set [ADDRESS...] SIZE [until DATE] [REASON]")
         await stage.paste("5G u")
         await stage.press("tab")
         await stage.sees(" : set a@example.org 5G until ")
