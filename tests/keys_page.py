@@ -58,6 +58,25 @@ are dim and say why they can't be used. So do they while the engine is lost, and
 database account may only read.
 
 This page is made from the program's own bindings.
+
+## Habits from other programs
+
+| habit | known from | here |
+|---|---|---|
+| a command with arguments, completed | vim, k9s (`:`), VisiData (`Space`) | `:`, `Tab` |
+| filter as one types | k9s, lazygit (`/`), htop (`F4`), btop (`f`) | `/`, `F4` |
+| next and previous match | vim, less, VisiData (`n` `N`) | `n` `N`; with a filter each line is a match |
+| regular expressions, one or another | k9s, VisiData | `/regex/`, `over\\|near`, on Accounts |
+| what was typed before | VisiData (`Up`) | `Up` behind `/` and `:`, in later runs too |
+| half pages, both ends | vim, less | `Ctrl+D` `Ctrl+U`, `g` `G` |
+| sort by the next column, by a menu | htop (`F6`, `>`), btop (arrows) | `<` `>`, `F6`; `o` has the menu |
+| sort the other way round | htop (`I`), btop (`r`) | `I` |
+| tag lines | htop (`Space`), VisiData (`s`) | `Space`; `v`, or Shift and an arrow, for a range; `*` all, `u` none |
+| undo | lazygit (`z`), VisiData (`U`) | `U`; in the Journal also the undo of an undo |
+| hold the screen still | htop (`Z`) | `p` |
+| draw less often | btop (`+` `-`) | `+` `-` |
+| help, quit | htop (`F1`, `F10`) | `?` or `F1`, `q` or `F10` |
+| paint anew, suspend | vim, less (`Ctrl+L`, `Ctrl+Z`) | the same |
 """
 SHARED = ("Moving", "Everywhere")
 REPLAY = """

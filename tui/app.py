@@ -67,6 +67,7 @@ class MailquotaApp(CommandingApp[Outcome], inherit_bindings=False):
         # Not in the foot: the title rule of each screen has these keys.
         *(Binding(mode.key, f"show_mode('{mode.name}')", mode.title, show=False, tooltip=mode.about) for mode in MODES),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
+        Binding("f1", "help", "Help", show=False, tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
         Binding("colon", "command_line", "Command", show=False, tooltip="type an action by its name, with arguments"),
         Binding("T", "next_theme", "Theme", show=False, tooltip=f"the next theme: {', '.join(themes.NAMES)}"),
@@ -91,6 +92,7 @@ class MailquotaApp(CommandingApp[Outcome], inherit_bindings=False):
         Binding("ctrl+l", "repaint", "Repaint", show=False, priority=True, tooltip="draw the whole screen anew"),
         Binding("ctrl+z", "suspend", "Suspend", show=False, priority=True, tooltip=SUSPEND),
         Binding("q", "leave", "Quit", tooltip=QUIT),
+        Binding("f10", "leave", "Quit", show=False, tooltip=QUIT),
         Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip=QUIT),
     ]
 

@@ -66,6 +66,7 @@ class AccountsPane(SavesFilters, Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
+        Binding("f4", "filter", "Filter", show=False, tooltip="show only some accounts"),
         *SAVING,
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
         *SORTING,

@@ -26,7 +26,7 @@ class HelpScreen(ModalScreen[None]):
     TITLE = "Help"
     COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,1", "dismiss", "Back", key_display="Esc"),
+        Binding("escape,q,question_mark,1,f1", "dismiss", "Back", key_display="Esc"),
     ]
 
     def __init__(self, desk: Desk, about: Screen[Any]) -> None:

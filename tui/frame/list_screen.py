@@ -36,6 +36,7 @@ class ListScreen(SavesFilters, Screen[None], LiveScreen):
     FORMS = ""  # what can be typed into the filter
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only what has these words"),
+        Binding("f4", "filter", "Filter", show=False, tooltip="show only what has these words"),
         *SAVING,
         Binding("escape", "back", "Back", show=False, tooltip="clear the filter, or back to the accounts"),
     ]
