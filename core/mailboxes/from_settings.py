@@ -26,6 +26,7 @@ from ..settings.config import DEFAULT_PATH, Config, DiscoveredSettings
 from ..settings.discover import ask_dovecot
 from ..settings.missing import require
 from ..settings.passwords import database_target, read_password
+from .contents import FolderLooks
 from .count_driver import CountDriver
 from .dovecot_driver import DoveadmDriver
 from .driver import Driver, MaildirDriver, MostMessages
@@ -274,6 +275,19 @@ def make_witness(config: Config, mailboxes: Mailboxes) -> Witness | None:
         again=max(AGAIN, min(settings.accounts.refresh_seconds + _REFRESHED, MOST_AGAIN)),
         hints=lambda: find_hints(settings.mailstore.doveadm),
         away=mailboxes.guard.reason,
+    )
+
+
+def make_folder_looks(config: Config, mailboxes: Mailboxes) -> FolderLooks:
+    """What looks into folders of these mailboxes. Raises SettingsError for a password that can't be read."""
+    doveadm, _ = make_doveadm(config)
+    measured = mailboxes.measured
+
+    def asks_dovecot(address: str) -> bool:
+        return measured.name == "doveadm" or (isinstance(measured, WitnessedDriver) and measured.is_by_dovecot(address))
+
+    return FolderLooks(
+        mailboxes.store, mailboxes.driver, doveadm, away=mailboxes.guard.reason, asks_dovecot=asks_dovecot
     )
 
 
