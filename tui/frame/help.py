@@ -49,9 +49,9 @@ def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
     """The keys by where they work, then the screen's own explanations."""
     for name, keys in keys_of(screen, glyphs).items():
         yield from guide.section(name, keys)
-    yield from guide.typed(typed_of(screen))
     if isinstance(screen, LiveScreen):
         yield from screen.guide(glyphs)
+    yield from guide.typed(typed_of(screen))
 
 
 def typed_of(screen: Screen[Any]) -> list[tuple[str, str]]:

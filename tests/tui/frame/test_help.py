@@ -61,7 +61,11 @@ def test_help_opens_scrolls_and_goes_back(key: str) -> None:
         await stage.sees("Help", "edit the limit", "Esc Back")
         await stage.loses("used+1G")
         await stage.press("end")
-        await stage.sees("used+1G", "not measured yet")
+        await stage.sees("set [ADDRESS...] SIZE [until DATE] [REASON]")
+        await stage.press("pageup")
+        await stage.sees("used+1G")
+        await stage.press(*["j"] * 8)
+        await stage.sees("not measured yet")
         await stage.press(key)
         await stage.sees("a@example.org")
         assert stage.app.is_running
