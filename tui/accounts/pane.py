@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from textual import on
@@ -14,7 +16,7 @@ from textual.message import Message
 from textual.timer import Timer
 
 from mailquota.core.base.errors import UsageError
-from mailquota.core.base.filters import Filter, parse_filter
+from mailquota.core.base.filters import DOCS, Filter, parse_filter
 from mailquota.core.base.model import AccountRow
 
 from ..desk import account_columns, captions
@@ -23,11 +25,12 @@ from ..desk.account_list import SLICE, View
 from ..desk.desk import Desk, Tell, is_seen
 from ..desk.screen_memory import ACCOUNTS, ScreenMemory
 from ..desk.session import Changes
+from ..desk.typed import Choice, Doing, takes
 from ..draw import format as fmt
 from ..draw.grid import Column
 from ..frame.saved_filters import SAVING, SavesFilters
 from ..frame.sort_menu import SortMenu
-from ..frame.sorted_screen import SORTING
+from ..frame.sorted_screen import SORTING, called, named, sort_choices, sorted_by
 from ..widgets.background import background
 from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
@@ -42,6 +45,15 @@ WATCH_SECONDS = 0.3
 FORMS = "text  @domain  >80%  over|near  days<14  /regex/  !word"
 
 
+def _filters(_pane: AccountsPane, _words: Sequence[str]) -> Iterator[Choice]:
+    """The words that stand for themselves."""
+    yield from (Choice(form, meaning) for form, meaning in DOCS if form.isalpha() and form != "text")
+
+
+def _columns(_pane: AccountsPane, _words: Sequence[str]) -> Iterator[Choice]:
+    yield from (Choice(called(column), column.about or column.title) for column in COLUMNS)
+
+
 class WayBack(NamedTuple):
     """The mode that led to a filter, and the filter before."""
 
@@ -54,6 +66,7 @@ class AccountsPane(SavesFilters, Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
+        Binding("f4", "filter", "Filter", show=False, tooltip="show only some accounts"),
         *SAVING,
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
         *SORTING,
@@ -74,6 +87,7 @@ class AccountsPane(SavesFilters, Vertical):
         super().__init__(id="pane")
         self.desk = desk
         self.accounts = desk.accounts
+        self.columns = COLUMNS
         self.filters = ScreenMemory(desk.memory, ACCOUNTS)
         self.table = AccountTable(self.accounts, desk.context)
         self._recall()
@@ -210,6 +224,16 @@ class AccountsPane(SavesFilters, Vertical):
                 self.filters.used(found.text)
             self._close_line()
 
+    @takes("WORDS", _filters)
+    def typed_filter(self, rest: str) -> Doing:
+        """``filter over|near @example.org``."""
+        parse_filter(rest)
+        return partial(self._filter_by, rest)
+
+    def _filter_by(self, text: str) -> None:
+        self.filters.used(text)
+        self.use_filter(text)
+
     @property
     def filtered(self) -> str:
         found = self.accounts.wanted.filter
@@ -247,6 +271,12 @@ class AccountsPane(SavesFilters, Vertical):
         elif self.accounts.wanted.filter is not None:
             self._want(filter=None)
 
+    @takes("COLUMN", sort_choices, listed=True, about="sort by this column; with - before it the other way round")
+    def typed_sort(self, rest: str) -> Doing:
+        """``sort used``; ``sort -used`` the other way round."""
+        column, inverted = sorted_by(self.columns, rest)
+        return partial(self.sort_by, column, inverted=inverted)
+
     def action_sort(self, step: int) -> None:
         """Sort by the next (1) or the previous (-1) column that is shown."""
         shown = [place.column for place in self.table.placed]
@@ -267,6 +297,12 @@ class AccountsPane(SavesFilters, Vertical):
     def action_columns(self) -> None:
         """Choose which columns are shown."""
         self.app.push_screen(ChooseColumns(self.desk, self.table.columns, self._choose))
+
+    @takes("COLUMN... | usual", _columns, about="show these columns, in this order")
+    def typed_columns(self, rest: str) -> Doing:
+        """``columns used limit``: the address, and these."""
+        keys = [] if rest == "usual" else [named(COLUMNS, word).key for word in rest.replace(",", " ").split()]
+        return partial(self._choose, account_columns.chosen(keys))
 
     def _choose(self, columns: account_columns.Columns) -> None:
         self.table.choose(columns)
