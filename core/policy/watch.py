@@ -26,6 +26,7 @@ from typing import NamedTuple
 from inotify_simple import INotify, flags
 
 from ..base import mounts, restarts
+from ..base.helper_calls import Helper
 from ..mailboxes.ledger import Entry
 
 log = logging.getLogger(__name__)
@@ -48,11 +49,13 @@ class EventCounts(NamedTuple):
 class Watch:
     """Watches the files of entries below ``base``. Made on the loop.
 
-    Without inotify, or on a file system that is not local, nothing is ever fresh.
+    Without inotify, or on a file system that is not local, nothing is ever fresh. Where a ``helper`` has the rights in
+    mailboxes, it adds the watches.
     """
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, helper: Helper | None = None) -> None:
         self._base = base
+        self._helper = helper
         self._device: int | None = None  # of the mailstore, where its file system reports every change
         self._entries: dict[int, list[Entry]] = {}
         self._doubts = 0  # how often an event may have been missed
@@ -69,6 +72,8 @@ class Watch:
             log.warning("no change notification (%s): each answer needs a look at its mailbox", error.strerror)
             return None
         self._loop.add_reader(notify.fileno(), self.drain)
+        if self._helper is not None:
+            self._helper.watch_with(notify.fileno())
         return notify
 
     # ---- in the thread of a probe
@@ -90,11 +95,18 @@ class Watch:
             self._full = True
             log.info("no further change notification: %s", error)
             return None
-        # An event that comes before this line finds no entries for its number, and is counted as a doubt.
+        self.followed(entry, watch)
+        return before
+
+    def counts(self, entry: Entry) -> EventCounts:
+        """The counters now, before a probe by the helper."""
+        return EventCounts(entry.events, self._doubts)
+
+    def followed(self, entry: Entry, watch: int) -> None:
+        """The entry's file has this watch. An event that came before finds no entries for it, and is a doubt."""
         entries = self._entries.setdefault(watch, [])
         if entry not in entries:
             entries.append(entry)
-        return before
 
     def _is_local(self, path: str) -> bool:
         if self._device is None:

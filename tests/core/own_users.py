@@ -1,0 +1,105 @@
+"""An engine with a user of its own, and its helper as the owner of the mailboxes: real users, over a small world."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mailquota.core.control.messages import GetStatus
+from mailquota.core.control.results import Status
+from tests.core.clients import Console, until
+from tests.core.engines import is_answering
+from tests.core.others import OWNER, code_of
+from tests.core.worlds import SmallWorld
+
+ENGINE_USER = 64103
+TROUBLE = "DUNNO trouble"
+
+_SERVE = """
+from pathlib import Path
+from mailquota.core.engine.options import Options
+from mailquota.core.engine.serve import serve
+from mailquota.core.settings.config import load
+serve(load(Path(sys.argv[1]), {}), Options(lambda: load(Path(sys.argv[1]), {})))
+"""
+# Its worker is another program, which needs the right to read the package, too (PR_CAP_AMBIENT).
+_HELP = """
+from pathlib import Path
+from mailquota.core.helper.supervisor import supervise
+from mailquota.core.settings.config import load
+libc.capset(struct.pack("Ii", 0x20080522, 0), struct.pack("6I", 4, 4, 4, 0, 0, 0))
+libc.prctl(47, 2, 2, 0, 0)
+supervise(load(Path(sys.argv[1]), {}), ["--helper", "--config", sys.argv[1]])
+"""
+
+
+def settle_users(world: SmallWorld) -> Path:
+    """Give the mailboxes to their owner alone, all else to the engine's user; the helper's socket."""
+    run = world.folder / "run"
+    run.mkdir()
+    world.settings["mailstore"] |= {"helper": f"{run}/helper.sock", "engine_user": str(ENGINE_USER)}
+    world.settings["policy"]["trouble"] = TROUBLE
+    world.write_settings()
+    for path in (world.folder, world.database):
+        os.chown(path, ENGINE_USER, ENGINE_USER)
+    world.folder.chmod(0o755)
+    give(world)
+    os.chown(run, OWNER, OWNER)
+    return run / "helper.sock"
+
+
+def give(world: SmallWorld) -> None:
+    """All that is in the mailboxes is their owner's, as what Dovecot stores."""
+    for path in [world.mailstore, *world.mailstore.rglob("*")]:
+        os.chown(path, OWNER, OWNER)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+@contextmanager
+def helping(world: SmallWorld) -> Iterator[subprocess.Popen[str]]:
+    """The helper, once it listens."""
+    sock = Path(str(world.settings["mailstore"]["helper"]))
+    with code_of(OWNER, _HELP, world.config, reads_all=True) as running:
+        try:
+            until(lambda: running.poll() is not None or sock.exists(), "the helper listens", 60)
+            assert running.poll() is None, running.communicate()[1]
+            yield running
+        finally:
+            running.terminate()
+            running.wait(30)
+
+
+@contextmanager
+def serving(world: SmallWorld) -> Iterator[subprocess.Popen[str]]:
+    """The engine, once it answers. Its user has no right in the mailboxes."""
+    with code_of(ENGINE_USER, _SERVE, world.config) as running:
+        until(lambda: running.poll() is not None or is_answering(world), "the engine answers", 60)
+        assert running.poll() is None, running.communicate()[1]
+        yield running
+
+
+def worker_of(helper: subprocess.Popen[str]) -> int:
+    """The process id of the helper's worker; 0 while there is none."""
+    found = Path(f"/proc/{helper.pid}/task/{helper.pid}/children").read_text().split()
+    return int(found[0]) if found else 0
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """A process that does nothing for a while."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def problem(world: SmallWorld) -> str:
+    """What the engine says of its mailboxes."""
+    with Console(world.control_socket) as console:
+        status: Status = console.ask(GetStatus, Status)
+        return status.mailstore_problem
