@@ -105,6 +105,10 @@ class Channel:
         self._outstanding: deque[Probe] = deque()
         self._ready: deque[Ahead] = deque()
 
+    def __del__(self) -> None:
+        """With the thread ends its connection."""
+        self.sock.close()
+
     @property
     def is_ended(self) -> bool:
         """Whether the helper has closed it."""

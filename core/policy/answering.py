@@ -73,10 +73,8 @@ class PendingRequest:
 class Enforcer:
     """Answers policy requests from the ledger."""
 
-    def __init__(
-        self, ledger: Ledger, driver: Driver, rules: Rules, metrics: Metrics, decisions: DecisionLog, *,
-        helper: Helper | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, ledger: Ledger, driver: Driver, rules: Rules, metrics: Metrics, decisions: DecisionLog, *,
+                 helper: Helper | None = None) -> None:  # fmt: skip
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[PendingRequest] = deque()

@@ -39,16 +39,21 @@ supervise(load(Path(sys.argv[1]), {}), ["--helper", "--config", sys.argv[1]])
 
 def settle_users(world: SmallWorld) -> Path:
     """Give the mailboxes to their owner alone, all else to the engine's user; the helper's socket."""
-    run = world.folder / "run"
-    run.mkdir()
+    run, own = world.folder / "run", world.folder / "own"
+    for folder, user in ((run, OWNER), (own, ENGINE_USER)):
+        folder.mkdir()
+        os.chown(folder, user, user)
+    world.database = world.database.rename(own / world.database.name)
+    os.chown(world.database, ENGINE_USER, ENGINE_USER)
+    world.state, world.policy_socket, world.control_socket = own / "state.db", own / "policy", own / "control"
+    world.settings["accounts"]["database"] = f"sqlite:///{world.database}"
+    world.settings["state"]["database"] = f"sqlite:///{world.state}"
+    world.settings["control"]["socket"] = str(world.control_socket)
     world.settings["mailstore"] |= {"helper": f"{run}/helper.sock", "engine_user": str(ENGINE_USER)}
-    world.settings["policy"]["trouble"] = TROUBLE
+    world.settings["policy"] |= {"trouble": TROUBLE, "listen": [f"unix:{world.policy_socket}"]}
     world.write_settings()
-    for path in (world.folder, world.database):
-        os.chown(path, ENGINE_USER, ENGINE_USER)
     world.folder.chmod(0o755)
     give(world)
-    os.chown(run, OWNER, OWNER)
     return run / "helper.sock"
 
 
@@ -74,9 +79,9 @@ def helping(world: SmallWorld) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def serving(world: SmallWorld) -> Iterator[subprocess.Popen[str]]:
-    """The engine, once it answers. Its user has no right in the mailboxes."""
-    with code_of(ENGINE_USER, _SERVE, world.config) as running:
+def serving(world: SmallWorld, *, reads_all: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """The engine, once it answers. Its user has no right in the mailboxes, but for reading with ``reads_all``."""
+    with code_of(ENGINE_USER, _SERVE, world.config, reads_all=reads_all) as running:
         until(lambda: running.poll() is not None or is_answering(world), "the engine answers", 60)
         assert running.poll() is None, running.communicate()[1]
         yield running

@@ -6,6 +6,7 @@ from ...servers.postfix.restrictions import without
 from ...settings.config import Config
 from .leftovers import leftovers
 from .model import (
+    HELPER_UNIT,
     MANIFEST,
     RESTRICTIONS,
     SERVICE_UNIT,
@@ -20,6 +21,7 @@ from .model import (
     Step,
 )
 from .plan import digest, earlier_services, our_services, policy_services
+from .units import HELPER
 
 
 def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
@@ -34,11 +36,15 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
     steps = _postfix(host, restrictions, services)
     if _may_run(host):
         steps += [Command(("systemctl", "disable", "--now", *UNITS), "no engine runs any more")]
-    gone = [step for path in (SOCKET_UNIT, SERVICE_UNIT) for step in _file(host, manifest, path, remarks)]
+    if host.systemd and host.files.get(HELPER_UNIT) is not None:
+        steps += [Command(("systemctl", "stop", HELPER), "")]
+    gone = [step for path in (SOCKET_UNIT, SERVICE_UNIT, HELPER_UNIT) for step in _file(host, manifest, path, remarks)]
     steps += gone
     if gone and host.systemd:
         steps += [Command(("systemctl", "daemon-reload"), "")]
     steps += _kept_or_purged(host, manifest, remarks, purge=purge)
+    if manifest.user in host.users:
+        steps += [Command(("userdel", manifest.user), "it was made by the installation")]
     if manifest.group in host.groups:
         steps += [Command(("groupdel", manifest.group), "it was made by the installation")]
     if host.manifest is not None:
