@@ -24,7 +24,7 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What an installation wrote: SHA-256 of ``files`` by path, and the ``group`` and ``user`` it made, "" if they existed.
+    """What an installation wrote: SHA-256 of ``files`` by path; the ``group`` and ``user`` it made, "" for none.
 
     ``before`` is the former value of smtpd_recipient_restrictions, None where main.cf had none, ``after`` the new one.
     ``complete`` is false until the last step is done.

@@ -37,8 +37,9 @@ def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
     steps = [*_groups(config, host), *_settings(host, settings_text)]
     if host.systemd:
         steps += _user(config, host)
-        units, gone = _units(config, host), _helper_gone(config, host)
-        steps += [*_shared(config, host), *units, *gone, *_started(host, units, finished=finished and not gone)]
+        units = _units(config, host)
+        steps += [*_shared(config, host), *units, *_started(host, units, finished=finished)]
+        steps += _helper_gone(config, host)
     line, remarks = _postfix(config, host, finished=finished)
     steps += [*_engine(config, host, line), *line]
     manifest = _manifest(config, host, steps)
@@ -128,7 +129,8 @@ def _helper_gone(config: Config, host: Host) -> list[Step]:
     ours = host.manifest is not None and text is not None and host.manifest.files.get(HELPER_UNIT) == digest(text)
     if config.settings.mailstore.helper or not ours:
         return []
-    return [Command(("systemctl", "stop", HELPER), "the engine does its work now"), Remove(HELPER_UNIT, text)]
+    stop = Command(("systemctl", "stop", HELPER), "the engine does its work now")
+    return [stop, Remove(HELPER_UNIT, text), Command(("systemctl", "daemon-reload"), "")]
 
 
 def _started(host: Host, units: list[Put], *, finished: bool) -> list[Step]:

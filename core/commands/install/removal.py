@@ -43,15 +43,24 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
     if gone and host.systemd:
         steps += [Command(("systemctl", "daemon-reload"), "")]
     steps += _kept_or_purged(host, manifest, remarks, purge=purge)
-    if manifest.user in host.users:
-        steps += [Command(("userdel", manifest.user), "it was made by the installation")]
-    if manifest.group in host.groups:
-        steps += [Command(("groupdel", manifest.group), "it was made by the installation")]
+    steps += _user_and_group(host, manifest)
     if host.manifest is not None:
         folder = MANIFEST.rpartition("/")[0]
         steps += [Remove(MANIFEST), Command(("rmdir", "--ignore-fail-on-non-empty", folder), "")]
     left = leftovers(host, restrictions, services, purge=purge)
     return Plan("uninstall", tuple(steps), tuple(remarks), left=left)
+
+
+def _user_and_group(host: Host, manifest: Manifest) -> list[Step]:
+    why = "it was made by the installation"
+    user = manifest.user in host.users
+    steps: list[Step] = [Command(("userdel", manifest.user), why)] if user else []
+    if manifest.group not in host.groups:
+        return steps
+    remove = ("groupdel", manifest.group)
+    if user and manifest.user == manifest.group:  # userdel removes such a group, too, where it has no other members
+        remove = ("sh", "-c", f"! getent group {manifest.group} || groupdel {manifest.group}")
+    return [*steps, Command(remove, why)]
 
 
 def _may_run(host: Host) -> bool:
