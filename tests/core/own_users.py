@@ -8,11 +8,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
+from mailquota.core.base.socket_files import answers
 from mailquota.core.control.messages import GetStatus
 from mailquota.core.control.results import Status
+from mailquota.core.settings.config import load
 from tests.core.clients import Console, until
-from tests.core.engines import is_answering
 from tests.core.others import OWNER, code_of
 from tests.core.worlds import SmallWorld
 
@@ -64,11 +66,27 @@ def give(world: SmallWorld) -> None:
         path.chmod(0o700 if path.is_dir() else 0o600)
 
 
+class Place(Protocol):
+    """What is asked of a world to run both beside it."""
+
+    @property
+    def config(self) -> Path:
+        """The settings file."""
+
+    @property
+    def control_socket(self) -> Path:
+        """The engine's."""
+
+    @property
+    def policy_socket(self) -> Path:
+        """The engine's."""
+
+
 @contextmanager
-def helping(world: SmallWorld) -> Iterator[subprocess.Popen[str]]:
+def helping(world: Place, owner: int = OWNER) -> Iterator[subprocess.Popen[str]]:
     """The helper, once it listens."""
-    sock = Path(str(world.settings["mailstore"]["helper"]))
-    with code_of(OWNER, _HELP, world.config, reads_all=True) as running:
+    sock = Path(load(world.config, {}).settings.mailstore.helper)
+    with code_of(owner, _HELP, world.config, reads_all=True) as running:
         try:
             until(lambda: running.poll() is not None or sock.exists(), "the helper listens", 60)
             assert running.poll() is None, running.communicate()[1]
@@ -79,10 +97,10 @@ def helping(world: SmallWorld) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def serving(world: SmallWorld, *, reads_all: bool = False) -> Iterator[subprocess.Popen[str]]:
+def serving(world: Place, *, reads_all: bool = False) -> Iterator[subprocess.Popen[str]]:
     """The engine, once it answers. Its user has no right in the mailboxes, but for reading with ``reads_all``."""
     with code_of(ENGINE_USER, _SERVE, world.config, reads_all=reads_all) as running:
-        until(lambda: running.poll() is not None or is_answering(world), "the engine answers", 60)
+        until(lambda: running.poll() is not None or _is_answering(world), "the engine answers", 60)
         assert running.poll() is None, running.communicate()[1]
         yield running
 
@@ -103,8 +121,12 @@ def stopped(process: int) -> Iterator[None]:
         os.kill(process, signal.SIGCONT)
 
 
-def problem(world: SmallWorld) -> str:
+def problem(world: Place) -> str:
     """What the engine says of its mailboxes."""
     with Console(world.control_socket) as console:
         status: Status = console.ask(GetStatus, Status)
         return status.mailstore_problem
+
+
+def _is_answering(world: Place) -> bool:
+    return answers(str(world.control_socket)) and answers(str(world.policy_socket))

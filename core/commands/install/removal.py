@@ -57,7 +57,7 @@ def _user_and_group(host: Host, manifest: Manifest) -> list[Step]:
     steps: list[Step] = [Command(("userdel", manifest.user), why)] if user else []
     if manifest.group not in host.groups:
         return steps
-    remove = ("groupdel", manifest.group)
+    remove: tuple[str, ...] = ("groupdel", manifest.group)
     if user and manifest.user == manifest.group:  # userdel removes such a group, too, where it has no other members
         remove = ("sh", "-c", f"! getent group {manifest.group} || groupdel {manifest.group}")
     return [*steps, Command(remove, why)]
