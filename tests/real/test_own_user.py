@@ -9,7 +9,7 @@ import pytest
 from tests.core.worlds import FULL, JOHN, TRASH
 from tests.mailserver.process import wait_until
 from tests.mailserver.systemd import SystemdNamespace
-from tests.real.test_service import answer, apply, host, main_pid, postfix
+from tests.real.test_service import answer, apply, found_by_doctor, host, main_pid, postfix
 
 __all__ = ["host", "postfix"]  # the fixtures
 
@@ -92,6 +92,7 @@ def test_a_helper_that_is_killed_and_a_hand_over(host: SystemdNamespace, postfix
     assert wait_until(lambda: answer(host, FULL).startswith("452 4.2.2 "), 60)
     host.check(["systemctl", "stop", _HELPER])
     assert wait_until(lambda: "the helper of the engine is away" in host.mailquota("status").stdout, 60)
+    assert "systemctl restart mailquota-helper" in found_by_doctor(host)["mailstore"]["fix"]
 
 
 def test_an_installation_that_changes_over_and_back(host: SystemdNamespace, postfix: None) -> None:
