@@ -42,6 +42,7 @@ from ..control.messages import (
     Subscribe,
     TrialWarning,
     Undo,
+    UndoPart,
     Warn,
     Watch,
 )
@@ -182,9 +183,11 @@ class Orders:
                     store, order.addresses, order.limit, operator, reason=order.reason, dry_run=order.dry_run
                 )
             if isinstance(order, Undo):
+                without = order.without if isinstance(order, UndoPart) else ()
                 return await limits.undo(
-                    engine.accounts.store, order.entry, operator, reason=order.reason, newest=order.newest
-                )
+                    engine.accounts.store, order.entry, operator,
+                    reason=order.reason, newest=order.newest, without=without,
+                )  # fmt: skip
             if isinstance(order, EmptyTrash):
                 return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
             return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)

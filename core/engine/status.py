@@ -96,8 +96,10 @@ class StatusReporter:
         guard: MailstoreGuard,
         helper: HelperWatch,
         abilities: Abilities,
+        not_recorded: Callable[[], str] = lambda: "",
     ) -> None:
         self._abilities = abilities
+        self._not_recorded = not_recorded
         self._driver = driver
         self._guard = guard
         self._helper = helper
@@ -173,6 +175,7 @@ class StatusReporter:
     def _answers(self, maps: tuple[str, int]) -> dict[str, Any]:
         metrics, second = self._metrics, self._comparison
         return {
+            "recording_problem": self._not_recorded(),
             "maps_problem": maps[0],
             "maps_late": maps[1],
             "requests": metrics.requests,
@@ -200,4 +203,5 @@ class StatusReporter:
             "granted_bytes": min(totals.granted, MAX_BYTES),
             "if_full_bytes": min(totals.free, MAX_BYTES),
             "measured": totals.measured,
+            "unreadable": len(self._ledger.unreadable),
         }
