@@ -26,7 +26,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ..base.helper_calls import Helper
 from ..control.results import Explanation
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
@@ -73,8 +72,7 @@ class PendingRequest:
 class Enforcer:
     """Answers policy requests from the ledger."""
 
-    def __init__(self, ledger: Ledger, driver: Driver, rules: Rules, metrics: Metrics, decisions: DecisionLog, *,
-                 helper: Helper | None = None) -> None:  # fmt: skip
+    def __init__(self, ledger: Ledger, driver: Driver, rules: Rules, metrics: Metrics, decisions: DecisionLog) -> None:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[PendingRequest] = deque()
@@ -83,7 +81,7 @@ class Enforcer:
         self._early_until = self._loop.time() + START_DEADLINE
         self._timer: asyncio.TimerHandle | None = None
         self.asked: dict[Entry, float] = {}  # accounts of recent requests, and when: the poller measures them first
-        self.lookup = UsageLookup(ledger, driver, self._looked_up, _is_waited_for, helper)
+        self.lookup = UsageLookup(ledger, driver, self._looked_up, _is_waited_for)
         self.router = Router(ledger, rules)
         self.comparison = QuotaStatusComparison(self.explain)
         self._counted_answers = CountedAnswers(ledger, metrics, decisions, self.comparison)

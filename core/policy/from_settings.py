@@ -61,6 +61,8 @@ def make_policy(
     ``helper`` is the one that works in the mailboxes, if this process does not.
     """
     metrics, decisions = Metrics(time.time()), DecisionLog()
-    enforcer = Enforcer(ledger, driver, make_rules(config()), metrics, decisions, helper=helper)
+    enforcer = Enforcer(ledger, driver, make_rules(config()), metrics, decisions)
+    if helper is not None:
+        enforcer.lookup.work_by(helper)
     mail_log = MailLog(config, enforcer.router.mailboxes, off=not read_mail_log)
     return PolicyParts(metrics, decisions, enforcer, mail_log, PolicyServer(enforcer.ask, metrics))

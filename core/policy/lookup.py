@@ -47,8 +47,7 @@ class UsageLookup:
     """Looks usage up in threads; used on the engine's loop.
 
     ``done(lookup, used)`` is called on the loop, with bytes, or None where the mailbox can't be measured now.
-    ``wanted(lookup)`` is called in a thread and says whether its request still waits. ``helper`` is the one that adds
-    the watches, where the engine itself has no rights in mailboxes.
+    ``wanted(lookup)`` is called in a thread and says whether its request still waits.
     """
 
     def __init__(
@@ -57,23 +56,27 @@ class UsageLookup:
         driver: Driver,
         done: Callable[[PendingLookup, int | None], None],
         wanted: Callable[[PendingLookup], bool],
-        helper: Helper | None = None,
     ) -> None:
         self._ledger = ledger
         self._driver = driver
         self._done = done
         self._loop = asyncio.get_running_loop()
-        self._helper = helper
-        self.watch = Watch(driver.base, helper)
+        self._helper: Helper | None = None
+        self.watch = Watch(driver.base)
         self._probes: Lane[PendingLookup, Measurement | ProbeOutcome] = Lane(
             "probe", self._probe, self._probed, stuck=self._hangs, key=_key, place=self._place,
             patience=PROBE_PATIENCE, threads=_THREADS, wanted=wanted,
-            prepare=None if helper is None else self._go_ahead,
         )  # fmt: skip
         self._counts: Lane[PendingLookup, Measurement] = Lane(
             "count", self._count, self._counted, stuck=self._hangs, key=_key, place=self._place,
             patience=COUNT_PATIENCE, threads=_THREADS, wanted=wanted,
         )  # fmt: skip
+
+    def work_by(self, helper: Helper) -> None:
+        """Have this one probe and add the watches: the engine itself has no rights in mailboxes. Before any lookup."""
+        self._helper = helper
+        self._probes.prepare = self._go_ahead
+        self.watch.work_by(helper)
 
     @property
     def hanging(self) -> int:

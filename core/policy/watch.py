@@ -49,13 +49,12 @@ class EventCounts(NamedTuple):
 class Watch:
     """Watches the files of entries below ``base``. Made on the loop.
 
-    Without inotify, or on a file system that is not local, nothing is ever fresh. Where a ``helper`` has the rights in
-    mailboxes, it adds the watches.
+    Without inotify, or on a file system that is not local, nothing is ever fresh.
     """
 
-    def __init__(self, base: str, helper: Helper | None = None) -> None:
+    def __init__(self, base: str) -> None:
         self._base = base
-        self._helper = helper
+        self._helper: Helper | None = None
         self._device: int | None = None  # of the mailstore, where its file system reports every change
         self._entries: dict[int, list[Entry]] = {}
         self._doubts = 0  # how often an event may have been missed
@@ -75,6 +74,12 @@ class Watch:
         if self._helper is not None:
             self._helper.watch_with(notify.fileno())
         return notify
+
+    def work_by(self, helper: Helper) -> None:
+        """Have this one add the watches: the engine itself has no rights in mailboxes."""
+        self._helper = helper
+        if self._notify is not None:
+            helper.watch_with(self._notify.fileno())
 
     # ---- in the thread of a probe
 

@@ -139,16 +139,9 @@ class Mailstore(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = "1d"
 
     helper: Annotated[
-        str,
-        doc(
-            "UNIX socket of the helper that works in mailboxes for an engine that runs as engine_user; empty: none",
-            checks.optional(checks.control_socket),
-        ),
+        str, doc("UNIX socket of the helper of engine_user; empty: none", checks.optional(checks.control_socket))
     ] = ""
-    engine_user: Annotated[
-        str,
-        doc("the engine's own user, who alone may use the helper", checks.account_name),
-    ] = "mailquota"
+    engine_user: Annotated[str, doc("the engine's own user, if it has a helper", checks.account_name)] = "mailquota"
 
     @property
     def verify_seconds(self) -> float:
