@@ -54,7 +54,7 @@ class Ahead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The result of a probe: its watch (-1: none), what was found, and the figures or the reason.
 
     ``kind`` is 0 for a measurement by maildirsize, 1 where a count is due, 2 where nothing changed, 3 where it can't be
-    measured, 4 where the folder above all mailboxes is not there.
+    measured, 4 where the folder above all mailboxes is not there, 5 where its owner made the mailbox unreadable.
     """
 
     watch: int

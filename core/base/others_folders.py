@@ -67,6 +67,16 @@ class Folder:
         finally:
             os.close(handle)
 
+    @contextmanager
+    def entries(self) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """The names in it one by one, however many there are, each with ``stat``. Raises OSError."""
+        handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.handle)
+        try:
+            with os.scandir(handle) as found:
+                yield found
+        finally:
+            os.close(handle)
+
     def sync(self) -> None:
         """Have the names in it written to the disk. Raises OSError."""
         handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.handle)

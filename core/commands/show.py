@@ -17,6 +17,7 @@ from ..base.units import format_age, format_count, format_limit, format_messages
 from ..control.messages import GetDetails
 from ..control.results import DecisionRow, Details, WarningRow, change_json
 from .columns import level_cell
+from .folder import show_folder
 from .growth import forecast_text, sparkline, trend_text
 from .journal import change_text, undoing
 from .options import JSON, Common, account_names, command
@@ -26,10 +27,14 @@ from .session import Session, run
 
 @command("show")
 @click.argument("address")
+@click.option("--folder", metavar="NAME", help="What is in one folder: sums, by year, the largest messages.")
 @JSON
-def show(common: Common, address: str, as_json: bool) -> None:
+def show(common: Common, address: str, folder: str | None, as_json: bool) -> None:
     """Show one account: limit, usage, growth, folders, Trash, aliases, last refusals, warnings and changes."""
     (name,) = account_names((address,))
+    if folder is not None:
+        show_folder(common, name, folder, as_json=as_json)
+        return
     details = run(common, lambda session: _details(session, name))
     if details.remark:
         complain(details.remark)

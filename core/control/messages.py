@@ -64,6 +64,14 @@ class GetDetails(msgspec.Struct, frozen=True, tag="details"):
     address: str
 
 
+class GetFolder(msgspec.Struct, frozen=True, tag="folder"):
+    """What is in one folder of a mailbox, by the name in Details → FolderContents."""
+
+    id: Number
+    address: str
+    folder: str
+
+
 class GetStatus(msgspec.Struct, frozen=True, tag="status"):
     """The state of the engine → Status."""
 
@@ -251,15 +259,15 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 
 Order = (
-    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit
-    | SetMessages | Recalc | EmptyTrash | Undo | UndoPart | PlanUndo | Warn | TrialWarning | PreviewWarning
+    Hello | Subscribe | Watch | GetAccounts | GetDetails | GetFolder | GetStatus | GetJournal | GetRefusals | GetReport
+    | SetLimit | SetMessages | Recalc | EmptyTrash | Undo | UndoPart | PlanUndo | Warn | TrialWarning | PreviewWarning
     | GetWarnings | Explain | Cancel | Reload | Steer | HandOver
 )  # fmt: skip
 
 Request = (
-    GetAccounts | GetDetails | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | SetMessages | Recalc
-    | EmptyTrash | Undo | UndoPart | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
-    | Reload | Steer | HandOver
+    GetAccounts | GetDetails | GetFolder | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | SetMessages
+    | Recalc | EmptyTrash | Undo | UndoPart | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain
+    | Cancel | Reload | Steer | HandOver
 )  # fmt: skip
 
 

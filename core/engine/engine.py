@@ -28,7 +28,7 @@ from ..control.peers import Rights
 from ..control.results import Status
 from ..control.server import ControlConnection, ControlServer
 from ..history.service import HistoryService
-from ..mailboxes.from_settings import make_mailboxes, make_witness, no_witness, with_dovecot
+from ..mailboxes.from_settings import make_folder_looks, make_mailboxes, make_witness, no_witness, with_dovecot
 from ..mailboxes.rounds import Poller
 from ..policy.from_settings import make_policy, make_rules
 from ..recordings.from_settings import folder_path, limits_of
@@ -88,6 +88,7 @@ class Engine:
         self.history = HistoryService(config, self.ledger, self.decisions.tally)
         self.journal = self.history.journal
         self.actions, self.limits = make_changes(config, mailboxes, self.poller, self.journal)
+        self.folder_looks = make_folder_looks(config, mailboxes)
         self.alerts = AlertService(self._for_alerts())
         self.witness = make_witness(config, mailboxes)
         self.follower = DovecotFollower(lambda: self.config, mailboxes, self.witness)

@@ -15,6 +15,7 @@ from ..base.errors import ALSO_ANSWERED, MailquotaError, NoSuchAccountError, err
 from ..base.model import Point
 from ..base.threads import in_thread
 from ..base.times import parse_until
+from ..control.contents import FolderContents
 from ..control.framing import encode_result
 from ..control.messages import (
     Cancel,
@@ -23,6 +24,7 @@ from ..control.messages import (
     Failed,
     GetAccounts,
     GetDetails,
+    GetFolder,
     GetJournal,
     GetRefusals,
     GetReport,
@@ -146,8 +148,8 @@ class Orders:
         match request:
             case GetStatus():
                 return engine.status()
-            case GetDetails(address=address):
-                return await self._details(address)
+            case GetDetails() | GetFolder():
+                return await self._one(request)
             case GetJournal() | PlanUndo():
                 return await self._journal(request)
             case GetRefusals(most=most):
@@ -218,6 +220,20 @@ class Orders:
         """Read the accounts again where one of these is not known: it may have been made a moment ago."""
         if any(self._engine.ledger.get(address) is None for address in addresses):
             await self._engine.accounts.sync.look()
+
+    async def _one(self, request: GetDetails | GetFolder) -> Details | FolderContents:
+        if isinstance(request, GetDetails):
+            return await self._details(request.address)
+        entry = await self._mailbox(request.address)
+        return await self._engine.folder_looks.contents(entry.address, request.folder)
+
+    async def _mailbox(self, address: str) -> Entry:
+        """The account with this address, if it has a mailbox."""
+        await self._read_missing([address])
+        entry = self._engine.ledger.get(address)
+        if entry is None or not entry.mailbox:
+            raise NoSuchAccountError(address, odd=entry is not None)
+        return entry
 
     async def _details(self, address: str) -> Details:
         engine = self._engine

@@ -19,9 +19,10 @@ from ..base.errors import (
     sendable,
 )
 from ..base.helper_calls import LONGEST_ANSWER
-from ..mailboxes.measure import MailstoreAbsent, Unmeasurable
+from ..mailboxes.measure import MadeUnreadable, MailstoreAbsent, Unmeasurable
 
 _ENCODER = msgspec.msgpack.Encoder()
+_KINDS: dict[type[Exception], str] = {MadeUnreadable: "made", MailstoreAbsent: "absent", Unmeasurable: "unmeasurable"}
 _OTHER = 5  # EIO, for an error without a number
 
 
@@ -49,9 +50,7 @@ def _words(error: Exception) -> tuple[str, Any]:
         return "unreachable", error_text(error)
     if isinstance(error, DeliveryError):
         return "delivery", (error_text(error), error.temporary, error.unclear)
-    if isinstance(error, Unmeasurable):
-        return ("absent" if isinstance(error, MailstoreAbsent) else "unmeasurable"), error_text(error)
-    return "error", error_text(error)
+    return _KINDS.get(type(error), "error"), error_text(error)
 
 
 def _text(text: str) -> str:

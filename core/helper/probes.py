@@ -19,7 +19,7 @@ from ..base import mounts
 from ..base.errors import MailquotaError
 from ..base.helper_calls import Ahead, send
 from ..mailboxes.folders import FolderSum
-from ..mailboxes.measure import MailstoreAbsent, Measurement, ProbeOutcome, Unmeasurable
+from ..mailboxes.measure import MadeUnreadable, MailstoreAbsent, Measurement, ProbeOutcome, Unmeasurable
 from .verbs import Verbs
 
 _MASK = 0x2 | 0x4 | 0x400 | 0x800  # IN_MODIFY, IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF: as core/policy/watch.py
@@ -142,6 +142,8 @@ def _probe(verbs: Verbs, watcher: Watcher, notify: int, asked: Asked) -> Ahead:
         found = verbs.probe(driver, asked.name, asked.limit, asked.most, _known(asked))
     except MailstoreAbsent as error:
         return Ahead(watch, 4, reason=_text(error))
+    except MadeUnreadable as error:
+        return Ahead(watch, 5, reason=_text(error))
     except (Unmeasurable, MailquotaError, OSError) as error:
         return Ahead(watch, 3, reason=_text(error))
     if isinstance(found, Measurement):

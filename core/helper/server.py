@@ -44,7 +44,7 @@ _HELLO = msgspec.msgpack.Decoder(tuple[str, tuple[int]])
 _NAMES = (
     "ping", "follow", "count", "measure", "folders", "recorded", "compare", "times", "is_mailbox", "is_folder", "real",
     "stray", "quota", "sizes", "quotas_of", "quota_all", "recount", "recount_by_doveadm", "empty_by_doveadm", "empty",
-    "deliver", "was_delivered",
+    "deliver", "was_delivered", "contents",
 )  # fmt: skip
 
 

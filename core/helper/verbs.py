@@ -20,9 +20,11 @@ from ..alerts.letters import Delivery
 from ..base.errors import MailquotaError, UnreachableError
 from ..base.text import shown
 from ..changes.mailbox_work import OwnWork
+from ..control.contents import FolderContents
 from ..control.results import TrashResult
 from ..mailboxes.compare import Comparison, compare
-from ..mailboxes.driver import Driver
+from ..mailboxes.contents import FolderLooks, NoSuchFolderError
+from ..mailboxes.driver import Driver, MaildirDriver
 from ..mailboxes.folders import Folders
 from ..mailboxes.from_settings import driver_name, make_doveadm, make_driver, make_mailstore, with_dovecot
 from ..mailboxes.looks import OwnLooks
@@ -167,6 +169,16 @@ class Verbs:
         if not inside or "\0" in path or ".." in path.split("/"):
             raise MailquotaError("the helper looks at nothing but mailboxes")
         return path
+
+    def contents(self, name: str, folder: str, driver: str, asks_dovecot: bool) -> FolderContents:
+        """What is in a folder: sizes and times of its messages."""
+        doveadm = self._doveadm() if asks_dovecot else None
+        if doveadm is not None and folder not in doveadm.mailboxes(self.name(name)):
+            raise NoSuchFolderError(shown(folder))
+        named = MaildirDriver(self.store)
+        named.name = driver
+        looks = FolderLooks(self.store, named, doveadm, away=lambda _: "", asks_dovecot=lambda _: asks_dovecot)
+        return looks.look(self.name(name), folder)
 
     # ---- Dovecot's figures
 

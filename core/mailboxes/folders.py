@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -148,8 +148,13 @@ def folder_names(maildir: str) -> list[str]:
         names = os.listdir(maildir)
     except FileNotFoundError:
         return []
+    return [INBOX, *sorted(folders_among(names))]
+
+
+def folders_among(names: Iterable[str]) -> Iterator[str]:
+    """Those of the names in a Maildir that may be folders, without the leading dot."""
     found = (name[1:] for name in names if name[0] == "." and not name.startswith(".."))
-    return [INBOX, *sorted(filter(_may_be_folder, found))]
+    return filter(_may_be_folder, found)
 
 
 def _may_be_folder(name: str) -> bool:

@@ -30,6 +30,7 @@ from ..settings.config import DEFAULT_PATH, Config, DiscoveredSettings
 from ..settings.discover import ask_dovecot
 from ..settings.missing import require
 from ..settings.passwords import database_target, read_password
+from .contents import FolderLooks
 from .count_driver import CountDriver
 from .dovecot_driver import DoveadmDriver
 from .driver import Driver, MaildirDriver, MostMessages
@@ -319,6 +320,20 @@ def make_witness(config: Config, mailboxes: Mailboxes) -> Witness | None:
         hints=lambda: find_hints(settings.mailstore.doveadm),
         away=mailboxes.guard.reason,
     )
+
+
+def make_folder_looks(config: Config, mailboxes: Mailboxes) -> FolderLooks:
+    """What looks into folders of these mailboxes. Raises SettingsError for a password that can't be read."""
+    helper, measured = mailboxes.helper, mailboxes.measured
+    doveadm = make_doveadm(config)[0] if helper is None or is_http(config.settings.mailstore.doveadm) else None
+
+    def asks_dovecot(address: str) -> bool:
+        return measured.name == "doveadm" or (isinstance(measured, WitnessedDriver) and measured.is_by_dovecot(address))
+
+    return FolderLooks(
+        mailboxes.store, mailboxes.driver, doveadm, away=mailboxes.guard.reason, asks_dovecot=asks_dovecot,
+        helper=helper,
+    )  # fmt: skip
 
 
 def no_witness(config: Config) -> tuple[WitnessStatus, str]:

@@ -11,8 +11,9 @@ from ..base.mounts import Mounts
 from .driver import MostMessages, Probed
 from .folders import Folders
 from .mailstore import Mailstore
-from .measure import MailstoreAbsent, Measurement, ProbeOutcome, Unmeasurable
+from .measure import MadeUnreadable, MailstoreAbsent, Measurement, ProbeOutcome, Unmeasurable
 
+_KINDS = {"absent": MailstoreAbsent, "made": MadeUnreadable}
 _OWN = frozenset({"maildirsize", "scan"})  # sources of a measurement that the helper can go on from
 
 
@@ -106,7 +107,7 @@ class HelperDriver:
         try:
             return self._helper.call(verb, self.name, self._store.names.in_path(address), *arguments, gives=gives)
         except HelperSaidError as error:
-            raise (MailstoreAbsent if error.kind == "absent" else Unmeasurable)(str(error)) from error
+            raise _KINDS.get(error.kind, Unmeasurable)(str(error)) from error
         except (MailquotaError, OSError) as error:
             raise Unmeasurable(str(error)) from error
 
@@ -114,7 +115,7 @@ class HelperDriver:
 def outcome(found: Ahead, known: Measurement | None) -> Measurement | ProbeOutcome:
     """What a probe found. Raises Unmeasurable."""
     if found.kind >= 3:
-        raise (MailstoreAbsent if found.kind == 4 else Unmeasurable)(found.reason)
+        raise {4: MailstoreAbsent, 5: MadeUnreadable}.get(found.kind, Unmeasurable)(found.reason)
     if found.kind:
         return ProbeOutcome.COUNT_DUE if found.kind == 1 else ProbeOutcome.UNCHANGED
     folders = known.folders if known else None

@@ -99,8 +99,7 @@ class Ledger:
     def take(self, found: Differences) -> None:
         """Add new accounts, remove missing ones, change limits."""
         for account in found.changed:
-            entry = self.entries.get(account.address)
-            if entry is None:
+            if (entry := self.entries.get(account.address)) is None:
                 self._add_account(account)
             else:
                 self._change_account(entry, account)
@@ -210,14 +209,13 @@ class Ledger:
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """Take a new measurement that was made when ``base`` was known; ``now`` in seconds since the epoch.
 
-        False, and nothing changes, where the account is gone, or where another thread's measurement came first: of
-        several that go on at once the ledger takes the first, as the others know nothing of it.
+        False, and nothing changes, where the account is gone, or another thread's measurement, which this one does
+        not know of, came first.
         """
         old = entry.known
         if old is not base or self.entries.get(entry.address) is not entry:
             return False
-        entry.measured_at = known.measured_at or now
-        entry.trouble = None
+        entry.measured_at, entry.trouble = known.measured_at or now, None
         self.unreadable.discard(entry)
         if old is known:
             return True

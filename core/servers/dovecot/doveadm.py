@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, Protocol
@@ -25,6 +26,7 @@ from .quota_rows import MailboxSize, Quota, mailbox_sizes, quotas, table_rows
 
 ONE_USER_TIMEOUT = 10.0  # seconds; Dovecot itself waits 60 s for a database that does not answer
 ALL_USERS_TIMEOUT = 1800.0
+ONE_LOOK = 25.0  # for the messages of one folder
 TIMEOUT = 120.0  # seconds; a recount of 100,000 messages takes 0.1 s, but minutes where there is no index yet
 _MOST_PRINTED = 128 * 1024 * 1024  # bytes of output; a Trash of a million messages has some 50 MB
 _LONGEST_LINE = 64 * 1024  # bytes
@@ -35,6 +37,9 @@ NO_USER = 67
 NO_MAILBOX = 68
 NOT_NOW = 75
 _UIDS_A_CALL = 2000  # ranges of UIDs in one command line
+
+
+Received = tuple[int, float]  # bytes of a message, and when it was received (seconds since the epoch)
 
 
 class TrashMessage(msgspec.Struct, frozen=True, array_like=True):
@@ -90,6 +95,12 @@ class DoveadmTool(DoveadmFigures, Protocol):
     def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
         """The messages of the folder; with ``before``, only those saved earlier (seconds since the epoch)."""
 
+    def received(self, user: str, mailbox: str, *, virtual: bool) -> Generator[Received, None, None]:
+        """Bytes of each message of the folder, and when it was received (seconds since the epoch).
+
+        A folder that is not there has none. ``virtual``: as the driver ``count`` counts them, else as they are stored.
+        """
+
     def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
         """Remove exactly these messages of the folder. It is no error if the folder is gone: then they are, too."""
 
@@ -121,6 +132,25 @@ class Doveadm:
         """
         words = ("-f", "tab", "fetch", "-u", user, "uid size.physical date.saved", *_search(mailbox, before))
         return [_message(line) for line in self._lines(*words, user=user)[1:]]
+
+    def received(self, user: str, mailbox: str, *, virtual: bool) -> Generator[Received, None, None]:
+        """Bytes of each message of the folder, and when it was received, yielded as doveadm prints them.
+
+        doveadm ends when the iteration does, and after ``ONE_LOOK`` seconds.
+        """
+        fields = f"size.{'virtual' if virtual else 'physical'} date.received.unixtime"
+        words = ("-f", "tab", "fetch", "-u", user, fields, "mailbox", mailbox, "all")
+        with self._started(*words, seconds=ONE_LOOK) as (process, told):
+            lines = _each_line(process.stdout)
+            next(lines, None)  # the titles
+            for line in lines:
+                yield received_message(*line.split("\t"))
+            code = process.wait()
+            stderr = told()
+            if code == -signal.SIGKILL:
+                raise UnreachableError(f"doveadm did not end within {ONE_LOOK:g} s")
+            if code or errors(stderr):
+                raise _failure(code, stderr, user)
 
     def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
         """Remove exactly these messages of the folder. It is no error if the folder is gone: then they are, too."""
@@ -170,7 +200,9 @@ class Doveadm:
         return mailbox_sizes(table_rows(self._lines(*words, user=user)))
 
     @contextmanager
-    def _started(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+    def _started(
+        self, *arguments: str, seconds: float | None = None
+    ) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
         """doveadm while it runs, and a function that gives its errors; it is killed when the block ends."""
         try:
             process = subprocess.Popen(
@@ -179,7 +211,7 @@ class Doveadm:
             )  # fmt: skip
         except OSError as error:
             raise _unusable(self.command, error) from error
-        watchdog = threading.Timer(ALL_USERS_TIMEOUT, process.kill)
+        watchdog = threading.Timer(seconds or ALL_USERS_TIMEOUT, process.kill)
         watchdog.daemon = True
         watchdog.start()
         with process:
@@ -313,6 +345,15 @@ def _message(line: str) -> TrashMessage:
     uid, size, saved = line.split("\t")
     moment = datetime.strptime(saved, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     return TrashMessage(uid=int(uid), size=int(size), saved=moment.timestamp())
+
+
+def received_message(*fields: str) -> Received:
+    """Size and date of a message. Raises MailquotaError for what is neither."""
+    try:
+        size, at = fields
+        return int(size), float(at)
+    except ValueError as error:
+        raise MailquotaError("doveadm: fetch: not understood") from error
 
 
 def _ranges(uids: list[int]) -> list[str]:

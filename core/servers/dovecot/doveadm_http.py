@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,12 +24,15 @@ from .doveadm import (
     NO_MAILBOX,
     NO_USER,
     NOT_NOW,
+    ONE_LOOK,
     ONE_USER_TIMEOUT,
     TIMEOUT,
     QuotaAnswers,
+    Received,
     TrashMessage,
     quota_of_one,
     quotas_one_by_one,
+    received_message,
 )
 from .quota_rows import MailboxSize, Quota, Row, mailbox_sizes, quotas
 
@@ -81,6 +84,12 @@ class HttpDoveadm:
             rows = self._ask("fetch", user, field=fields, query=["mailbox", mailbox, *ages])
             return [TrashMessage(*(int(row[field]) for field in fields)) for row in rows]
         return []
+
+    def received(self, user: str, mailbox: str, *, virtual: bool) -> Generator[Received, None, None]:
+        """Bytes of each message of the mailbox, and when it was received."""
+        fields = [f"size.{'virtual' if virtual else 'physical'}", "date.received.unixtime"]
+        rows = self._ask("fetch", user, seconds=ONE_LOOK, field=fields, query=["mailbox", mailbox, "all"])
+        return (received_message(*(row.get(field, "") for field in fields)) for row in rows)
 
     def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
         """Remove exactly these messages. It is no error if the mailbox is gone."""

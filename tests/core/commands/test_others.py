@@ -17,6 +17,10 @@ from tests.core.worlds import ANNA, FULL, JOHN, OVERQUOTA, TRASH
 COMMANDS = (
     "list", "show", "set", "recalc", "empty-trash", "explain", "undo", "journal", "check", "config", "status", "reload",
 )  # fmt: skip
+FOLDER_KEYS = [
+    "address", "folder", "messages", "bytes", "oldest", "newest", "largest", "years", "recent", "complete", "method",
+    "trash",
+]  # fmt: skip
 STATUS_KEYS = [
     "mode", "uptime_seconds", "requests", "refused", "would_refuse", "trouble", "malformed", "answers_per_second",
     "p50_us", "p99_us", "connections", "accounts", "over", "near", "database", "disk", "rss_bytes", "cpu_percent",
@@ -37,6 +41,23 @@ def test_show_has_the_account_and_more(mailquota: CommandLine) -> None:
     card = mailquota("show", TRASH).stdout
     assert "90.0 %" in card
     assert "Trash" in card
+
+
+def test_show_has_what_is_in_a_folder(mailquota: CommandLine) -> None:
+    """Sums, by year, the largest; a folder that is not there is an error, and so is an account."""
+    found = mailquota.json("show", TRASH, "--folder", "Trash")
+    assert list(found) == FOLDER_KEYS
+    assert (found["address"], found["folder"], found["messages"], found["bytes"]) == (TRASH, "Trash", 3, 3000)
+    assert [message["bytes"] for message in found["largest"]] == [1000, 1000, 1000]
+    assert sum(year["messages"] for year in found["years"]) == 3
+    assert found["recent"][0] == {"days": 1, "messages": 3, "bytes": 3000}
+    assert found["oldest"] <= found["newest"] == found["largest"][0]["at"]
+    card = mailquota("show", TRASH, "--folder", "Trash").stdout
+    assert "in 3 messages" in card
+    gone = mailquota("show", TRASH, "--folder", "../../john/Maildir/cur")
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert "there is no folder" in gone.stderr
+    assert mailquota("show", NOBODY, "--folder", "INBOX").returncode == 4
 
 
 def test_explain_answers_as_the_policy_server_would(mailquota: CommandLine) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from mailquota.core.base.errors import MailquotaError, UsageError
 from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.contents import FolderContents
 from mailquota.core.control.framing import encode
 from mailquota.core.control.messages import (
     VERSION,
@@ -26,6 +27,7 @@ from mailquota.core.control.messages import (
     Explain,
     GetAccounts,
     GetDetails,
+    GetFolder,
     GetJournal,
     GetStatus,
     Head,
@@ -42,7 +44,14 @@ from mailquota.core.control.messages import (
     Watch,
 )
 from mailquota.core.control.peers import Peer, Rights, peer_of
-from mailquota.core.control.results import Details, JournalRow, RecalcResult, SetResult, Status, TrashResult
+from mailquota.core.control.results import (
+    Details,
+    JournalRow,
+    RecalcResult,
+    SetResult,
+    Status,
+    TrashResult,
+)
 from mailquota.core.engine.serve import Embedded
 from mailquota.core.mailboxes.mailstore import Mailstore
 from mailquota.core.mailboxes.recount import rewrite
@@ -190,13 +199,14 @@ def test_a_read_only_client_changes_nothing(engine: Embedded, small_world: Small
 
 
 def test_a_read_only_client_may_look_and_try(engine: Embedded) -> None:
-    """Dry runs, details and explain are looks."""
+    """Dry runs, details, what is in a folder, and explain are looks."""
     with console(engine, read_only=True) as client:
         (plan,) = client.ask(lambda n: SetLimit(n, [JOHN], "+1G", dry_run=True), list[SetResult])
         assert (plan.old_bytes, plan.new_bytes, plan.journal_id) == (LIMIT, LIMIT + 2**30, None)
         (trash,) = client.ask(lambda n: EmptyTrash(n, [TRASH], dry_run=True), list[TrashResult])
         assert (trash.messages, trash.bytes) == (3, 3000)
         assert client.ask(lambda n: GetDetails(n, JOHN), Details).row.used_bytes == 4000
+        assert client.ask(lambda n: GetFolder(n, TRASH, "Trash"), FolderContents).messages == 3
         assert client.ask(lambda n: Explain(n, FULL), dict[str, object])["verdict"] == "over_quota"
 
 

@@ -220,3 +220,16 @@ def test_the_folders_of_an_account(world: SmallWorld, helper: Popen[str]) -> Non
     measured(world)
     folders = told(world, "show", TRASH)["folders"]
     assert {folder["name"]: folder["messages"] for folder in folders} == {"INBOX": 3, "Trash": 3}
+    with Console(world.control_socket) as console:
+        found = console.ask(lambda number: GetFolder(number, TRASH, "Trash"), FolderContents)
+    assert (found.address, found.messages, found.method, found.trash) == (TRASH, 3, "files", True)
+
+
+@pytest.mark.parametrize("world", ["maildir"], indirect=True)
+def test_a_mailbox_that_its_owner_made_unreadable(world: SmallWorld, helper: Popen[str]) -> None:
+    measured(world)
+    record = world.maildir(JOHN) / "maildirsize"
+    record.unlink()
+    record.symlink_to(record)
+    os.chown(record, OWNER, OWNER, follow_symlinks=False)
+    until(lambda: "its owner made it unreadable" in str(told(world, "show", JOHN)["why"]), "it is told", 60)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mailquota.core.mailboxes.compare import compare
+from mailquota.core.mailboxes.contents import messages_in
 from mailquota.core.mailboxes.folders import sum_folders
 from mailquota.core.mailboxes.maildirsize import parse
 from mailquota.core.mailboxes.mailstore import Mailstore
@@ -195,6 +196,19 @@ def test_both_ways_find_the_same(mailbox: Mailbox) -> None:
     for before, count in ((time.time() + 60, 4), (time.time() - 3600, 0)):
         assert len(find_by_doveadm(mailbox.doveadm, mailbox.store, USER, before)) == count
         assert len(find_files(mailbox.store, mailbox.maildir, before)) == count
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+def test_both_ways_tell_what_is_in_a_folder(mailbox: Mailbox, virtual: bool) -> None:
+    """The same sizes and dates, also of a message whose date the client chose."""
+    with mailbox.server.imap(USER) as client:
+        client.append("Trash", "", imaplib.Time2Internaldate(1_500_000_000), b"From: a@example.org\r\n\r\nHello\r\n")
+    by_files = sorted((size, int(at)) for size, at in messages_in(mailbox.maildir, "Trash", "W" if virtual else "S"))
+    by_dovecot = sorted(mailbox.doveadm.received(USER, "Trash", virtual=virtual))
+    assert by_files == by_dovecot
+    assert len(by_files) == 4
+    assert 1_500_000_000 in {at for _size, at in by_files}
+    assert list(mailbox.doveadm.received(USER, "Nowhere", virtual=virtual)) == []
 
 
 def test_a_folder_named_like_a_pattern(mailbox: Mailbox) -> None:

@@ -33,6 +33,22 @@ def doveadm(fake: FakeDoveadm) -> Doveadm:
     return found
 
 
+def test_received(fake: FakeDoveadm, doveadm: Doveadm) -> None:
+    """Sizes and dates, line by line; an error at the end, and what is no message, are errors."""
+    fake.answer("*Sent*", out=b"size.physical\tdate.received.unixtime\n6171\t1795347351\n9\t1795347352\n")
+    fake.answer("*Odd*", out=b"size.virtual\tdate.received.unixtime\n6171\n")
+    fake.answer("*Gone*", code=68, error=f"doveadm({JOHN}): Error: Mailbox doesn't exist: Gone\n".encode())
+    assert list(doveadm.received(JOHN, "Sent", virtual=False)) == [(6171, SAVED), (9, SAVED + 1)]
+    for folder in ("Odd", "Gone"):
+        with pytest.raises(MailquotaError, match="not understood" if folder == "Odd" else "doesn't exist"):
+            list(doveadm.received(JOHN, folder, virtual=True))
+    assert fake.calls == [
+        f"-f|tab|fetch|-u|{JOHN}|size.physical date.received.unixtime|mailbox|Sent|all|",
+        f"-f|tab|fetch|-u|{JOHN}|size.virtual date.received.unixtime|mailbox|Odd|all|",
+        f"-f|tab|fetch|-u|{JOHN}|size.virtual date.received.unixtime|mailbox|Gone|all|",
+    ]
+
+
 def test_recalc(fake: FakeDoveadm, doveadm: Doveadm) -> None:
     """It prints nothing and is done."""
     doveadm.recalc(JOHN)

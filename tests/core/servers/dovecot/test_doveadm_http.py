@@ -128,6 +128,22 @@ def test_trash(doveadm: HttpDoveadm, server: Recorded) -> None:
     assert doveadm.trash(JANE, "Gone", None) == []
 
 
+def test_received(doveadm: HttpDoveadm, server: Recorded) -> None:
+    """Sizes and dates; a mailbox that is not there is an error."""
+    fields = ["size.virtual", "date.received.unixtime"]
+    for folder, answer in (
+        ("Sent", '[["doveadmResponse",[{"size.virtual":"192","date.received.unixtime":"1795335706"}],"t"]]'),
+        ("Odd", '[["doveadmResponse",[{"size.virtual":"192"}],"t"]]'),
+        ("Gone", '[["error",{"type":"exitCode","exitCode":68},"t"]]'),
+    ):
+        call = {"user": JANE, "field": fields, "query": ["mailbox", folder, "all"]}
+        server.answers[_words(json.dumps([["fetch", call, "t"]]))] = 200, answer
+    assert list(doveadm.received(JANE, "Sent", virtual=True)) == [(192, 1795335706.0)]
+    for folder in ("Odd", "Gone"):
+        with pytest.raises(MailquotaError):
+            list(doveadm.received(JANE, folder, virtual=True))
+
+
 def test_no_such_user(doveadm: HttpDoveadm) -> None:
     for call in (doveadm.quota, doveadm.recalc):
         with pytest.raises(NoSuchAccountError):
