@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from mailquota.core.control.messages import EmptyTrash, Recalc, Warn
+from mailquota.core.control.contents import FolderContents
+from mailquota.core.control.messages import EmptyTrash, GetFolder, Recalc, Warn
 from mailquota.core.control.results import RecalcResult, TrashResult, WarnResult
 from tests.core.clients import Console, PolicyClient, until
 from tests.core.engines import ROOT
@@ -232,4 +233,4 @@ def test_a_mailbox_that_its_owner_made_unreadable(world: SmallWorld, helper: Pop
     record.unlink()
     record.symlink_to(record)
     os.chown(record, OWNER, OWNER, follow_symlinks=False)
-    until(lambda: "its owner made it unreadable" in str(told(world, "show", JOHN)["why"]), "it is told", 60)
+    until(lambda: "its owner made it unreadable" in str(told(world, "show", JOHN)), "it is told", 60)
