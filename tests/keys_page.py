@@ -36,6 +36,12 @@ To a file that only you may read, to the clipboard, or to a plain screen. A file
 second `Enter`, and only if it is your own; a link is neither followed nor replaced. In CSV and JSON sizes are bytes and
 times are UTC, with the keys that the commands have.
 
+`Enter` leads down: from a domain to its accounts, from an account to its card, from there to a folder. The title says
+the way: `Domains › example.org › john@example.org › Trash`. `Esc` leads one step back, to the line that one left, with
+the filter and the order of before. A filter that was typed within a domain is a step of its own. On a card the arrows
+choose the folder that `Enter` opens, and scroll where no further folder is in view; so does a click, and a double click
+opens it.
+
 Every table sorts: by `<` `>`, by a click on a title, by `o` and a name; the same title again, or `I`, turns it round.
 Decisions, Warnings and Journal come by time; the title says so if they are sorted otherwise.
 
@@ -60,6 +66,9 @@ def page() -> str:
                 known += [entry for entry in keys if entry not in known]
         await stage.press("1", "enter")
         found["Card"] = keys_of(stage.app.screen, UNICODE)["Card"]
+        await stage.sees(UNICODE.chosen)
+        await stage.press("enter")
+        found["Folder"] = keys_of(stage.app.screen, UNICODE)["Folder"]
 
     play(collect, examine=past.findings)
     found["Everywhere"].sort(key=lambda entry: entry[0] if entry[0].isdigit() else "~")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
@@ -23,6 +24,7 @@ from ..desk.account_columns import BY_KEY, COLUMNS
 from ..desk.account_list import SLICE, View
 from ..desk.desk import Desk, Tell, is_seen
 from ..desk.kept import is_filter
+from ..desk.modes import NAMES
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.grid import Column
@@ -44,10 +46,14 @@ FORMS = "text  @domain  >80%  over|near  days<14  /regex/  !word"
 
 
 class WayBack(NamedTuple):
-    """The mode that led to a filter, and the filter before."""
+    """The mode that led to a filter, and its name in the trail; filter, cursor and first line as they were before."""
 
     mode: str
+    step: str
+    words: str
     filter: Filter | None
+    key: Hashable | None
+    top: int
 
 
 class AccountsPane(Vertical):
@@ -85,6 +91,7 @@ class AccountsPane(Vertical):
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
         self._way_back: WayBack | None = None
+        self._returning: WayBack | None = None  # on the way back, until the filter of before is in force again
 
     def _recall(self) -> None:
         """Columns and order as they were in the last run."""
@@ -120,7 +127,9 @@ class AccountsPane(Vertical):
     def show(self) -> None:
         """Draw all parts; each sends only the lines that differ."""
         context, session = self.desk.context(), self.desk.session
-        self._title.paint([captions.title(self.accounts, session, self.size.width, context)])
+        within = self._way_back.words if self._way_back is not None else ""
+        title = captions.title(self.accounts, session, self.size.width, context, trail=self.trail, within=within)
+        self._title.paint([title])
         self._show_header()
         self.table.notice = captions.notice(self.accounts, session, self.table.cells, context)
         self.table.redraw()
@@ -168,6 +177,9 @@ class AccountsPane(Vertical):
                 until = now() + TURN_SECONDS
         self._say_found()
         self.table.reorder()
+        if self._returning is not None:
+            self.table.go_back(self._returning.key, self._returning.top)
+            self._returning = None
         self._changed()
 
     def action_filter(self) -> None:
@@ -195,15 +207,30 @@ class AccountsPane(Vertical):
         """Filter by the text; one that is not valid changes nothing."""
         found = self._read(event.text)
         if found is not None:
-            self._way_back = None
+            way = self._way_back
+            if way is not None and not f"{found.text} ".startswith(f"{way.words} "):
+                self._way_back = None
             self._want(filter=found if found.words else None)
 
-    def narrow(self, text: str, back_to: str) -> None:
-        """Filter by this text, as if it had been typed; Esc then leads back to the screen it comes from."""
-        before = self._way_back.filter if self._way_back is not None else self.accounts.wanted.filter
+    def narrow(self, text: str, back_to: str, step: str) -> None:
+        """Filter by this text, as if it had been typed; Esc then leads back to the screen it comes from.
+
+        ``step`` names these accounts in the trail.
+        """
+        found, way, table = self._read(text), self._way_back, self.table
+        if found is None:
+            return
+        before = way[3:] if way is not None else (self.accounts.wanted.filter, table.held, table.scroll_offset.y)
         self._close_line()
+        self._way_back = WayBack(back_to, step, found.text, *before)
+        table.go_back(None, 0)
         self._typed(FilterLine.Typed(text))
-        self._way_back = WayBack(back_to, before)
+
+    @property
+    def trail(self) -> tuple[str, ...]:
+        """The mode that led to these accounts, and their name; else the name of the screen alone."""
+        way = self._way_back
+        return ("Accounts",) if way is None else (NAMES[way.mode], way.step)
 
     @on(FilterLine.Kept)
     def _kept(self) -> None:
@@ -262,16 +289,20 @@ class AccountsPane(Vertical):
 
         A range that is being marked is taken back first.
         """
+        typing, now = self.has_class("-filtering"), self.accounts.wanted.filter
         self._close_line()
         if self.table.ranging:
             self.table.end_range(keep=False)
             self._changed()
             return
-        if self._way_back is not None:
-            way, self._way_back = self._way_back, None
+        way = self._way_back
+        if way is not None and (now is None or now.text != way.words):
+            self._want(filter=parse_filter(way.words))
+        elif way is not None and not typing:
+            self._way_back, self._returning = None, way
             self._want(filter=way.filter)
             await self.run_action(f"app.show_mode('{way.mode}')")
-        elif self.accounts.wanted.filter is not None:
+        elif way is None and now is not None:
             self._want(filter=None)
 
     def action_sort(self, step: int) -> None:

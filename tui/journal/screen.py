@@ -10,8 +10,7 @@ from textual.binding import Binding, BindingType
 from mailquota.core.control.messages import GetJournal
 from mailquota.core.control.results import JournalRow
 
-from ..desk.desk import Desk, ShowCard
-from ..draw import format as fmt
+from ..desk.desk import Desk
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.rows import RowList
@@ -82,12 +81,7 @@ class JournalScreen(PolledScreen[Entry]):
 
     def open(self, row: Entry) -> None:
         """Show the card of the entry's account, if that still exists."""
-        account = self.desk.accounts.rows.get(row.row.address)
-        if account is not None:
-            self.post_message(ShowCard(account))
-        elif row.row.address:
-            name = fmt.literal(row.row.address, self.desk.glyphs)
-            self.say(((f"{name} is no account any more", "quiet"),))
+        self.show_card(row.row.address)
 
     def action_undo(self) -> None:
         """Ask whether to undo the entry, if it is an edit of a limit that was not undone yet."""

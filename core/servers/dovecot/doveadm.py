@@ -77,7 +77,9 @@ class DoveadmTool(Protocol):
         """The messages of the folder; with ``before``, only those saved earlier (seconds since the epoch)."""
 
     def received(self, user: str, mailbox: str, *, virtual: bool) -> Generator[Received, None, None]:
-        """Bytes of each message of the folder, and when it was received (seconds since the epoch). A folder that is not there has none.
+        """Bytes of each message of the folder, and when it was received (seconds since the epoch).
+
+        A folder that is not there has none.
 
         ``virtual``: as the driver ``count`` counts them, else as they are stored.
         """
