@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -31,6 +33,13 @@ settings.load_profile("mailquota")
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before any fixture is made."""
     surroundings.show_servers(shown=item.get_closest_marker("server") is not None)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note each test that failed for ``tests/run``, which repeats it alone unless it failed at its end."""
+    if report.failed and (noted := os.environ.get("MAILQUOTA_FAILED_TESTS")):
+        with Path(noted).open("a") as file:
+            file.write(f"{'final' if report.when == 'teardown' else 'repeatable'} {report.nodeid}\n")
 
 
 @pytest.fixture(scope="session", autouse=True)

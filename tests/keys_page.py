@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from textual.binding import Binding
+
 from mailquota.tui.desk.modes import MODES
 from mailquota.tui.draw.glyphs import UNICODE
 from mailquota.tui.frame.help import keys_of
+from mailquota.tui.frame.replaying import REPLAY_KEYS
+from mailquota.tui.widgets.foot import key_name
 from tests.tui import past
 from tests.tui.stage import Stage, play
 
@@ -28,7 +32,8 @@ reached. `Y` shows the same text on a plain screen, where the terminal's own mou
 A dialog that changes something shows the command that does the same, quoted for a shell. It is shortened on the screen;
 `Ctrl+Y` copies all of it. `L` shows the commands of this console, each with its time and what became of it.
 
-In the list of an edit of several limits `x` leaves the account under the cursor out, or takes it in again.
+In the list of an edit of several limits, and in that of an undo, `x` leaves the account under the cursor out, or takes
+it in again.
 
 `x` exports what a table shows: the marked rows, else all that the filter shows, in their order, with their columns or
 with all that is known. As CSV (no cell of it is run as a formula), JSON, text, or as the command that prints the same.
@@ -42,6 +47,9 @@ the filter and the order of before. A filter that was typed within a domain is a
 choose the folder that `Enter` opens, and scroll where no further folder is in view; so does a click, and a double click
 opens it.
 
+Each screen remembers its last filters (`Up` in the filter line) and those that were kept under a letter (`F` and the
+letter; `'` and the letter brings one back), also in later runs.
+
 Every table sorts: by `<` `>`, by a click on a title, by `o` and a name; the same title again, or `I`, turns it round.
 Decisions, Warnings and Journal come by time; the title says so if they are sorted otherwise.
 
@@ -52,6 +60,14 @@ database account may only read.
 This page is made from the program's own bindings.
 """
 SHARED = ("Moving", "Everywhere")
+REPLAY = """
+## In a replay
+
+Nothing can be changed there. [Recordings and replay](replay.md) has more.
+
+| key | does |
+|---|---|
+"""
 
 
 def page() -> str:
@@ -73,7 +89,13 @@ def page() -> str:
     play(collect, examine=past.findings)
     found["Everywhere"].sort(key=lambda entry: entry[0] if entry[0].isdigit() else "~")
     names = [name for name in found if name not in SHARED]
-    return INTRO + "".join(_section(name, found[name]) for name in (*names, *SHARED))
+    return INTRO + "".join(_section(name, found[name]) for name in (*names, *SHARED)) + REPLAY + _replay()
+
+
+def _replay() -> str:
+    """The keys that only a replay has."""
+    bindings = [each for each in REPLAY_KEYS if isinstance(each, Binding)]
+    return "".join(f"| {_code(key_name(each, UNICODE))} | {each.tooltip} |\n" for each in bindings)
 
 
 def _section(name: str, keys: list[tuple[str, str]]) -> str:

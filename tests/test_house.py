@@ -19,7 +19,7 @@ ROOMS = (
     ("settings",),
     ("accounts",),
     ("mailboxes",),
-    ("history", "policy"),
+    ("history", "policy", "recordings"),
     ("changes", "alerts", "doctor", "demo"),
     ("engine",),
     ("commands",),
@@ -40,7 +40,8 @@ CONSOLE = (
 # What screens may know of core: words, the control protocol, and what a doctor's finding is.
 KNOWN_TO_SCREENS = ("core.base.", "core.control.", "core.doctor.model", "core.doctor.report")
 # What the command may know beside that: it starts things.
-KNOWN_TO_COMMAND = ("core.engine.", "core.commands.", "core.demo.", "core.doctor.examine", "core.settings.config")
+KNOWN_TO_COMMAND = ("core.engine.", "core.commands.", "core.demo.", "core.doctor.examine", "core.recordings.player",
+                    "core.settings.config", "core.settings.declared")  # fmt: skip
 AT_THE_TOP = {"core": {"__init__.py"}, "tui": {"__init__.py", "app.py", "command.py"}}
 LONGEST_FILE = {"core": 400, "tui": 400, "tests": 500}  # a list of cases may be longer than what they are about
 LONGEST_FUNCTION = 40

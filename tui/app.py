@@ -42,8 +42,8 @@ from .frame.driver import ConsoleDriver
 from .frame.export import Export
 from .frame.help import HelpScreen
 from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
-from .frame.pacing import PacedApp
 from .frame.palette import commands_of
+from .frame.replaying import ACTIONS, REPLAY_KEYS, ReplayingApp
 from .journal.screen import JournalScreen
 from .warnings.screen import WarningsScreen
 from .widgets.scrollbar import thin_scrollbar
@@ -60,7 +60,7 @@ SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
 EXAMINED_AFTER = 2.0  # seconds; the accounts come first
 
 
-class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
+class MailquotaApp(ReplayingApp[Outcome], inherit_bindings=False):
     """Screens, themes, and the keys that work on every screen."""
 
     DEFAULT_MODE = "accounts"
@@ -84,6 +84,7 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         Binding(
             "M", "mouse", "Mouse", show=False, tooltip="leave the mouse to the terminal, to select text; or take it"
         ),
+        *REPLAY_KEYS,
         Binding("p", "pause", "Pause", show=False, tooltip="hold all screens still, or let them go on"),
         Binding("plus", "pace(1)", "Slower", show=False, tooltip="draw less often: every 2, 5, 10 or 30 seconds"),
         Binding("minus", "pace(-1)", "Faster", show=False, tooltip="draw more often"),
@@ -201,6 +202,7 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         self.desk.link.listen()
         if self.desk.memory.pending:
             self.write_memory()
+        self.follow_replay()
         now = self.desk.steady()
         if self.desk.session.state is not State.LIVE or self.desk.pace.due(now):
             self.desk.pace.drawn(now)
@@ -213,6 +215,8 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Turn off the theme key without colours, and the key of the screen that is shown."""
+        if action in ACTIONS or action == "pause":
+            return (action == "pause") != self.is_replay
         if action == "show_mode":
             return parameters != (self.current_mode,) or sum(not screen.is_modal for screen in self.screen_stack) > 1
         if action == "export":
@@ -327,11 +331,6 @@ class MailquotaApp(PacedApp[Outcome], inherit_bindings=False):
         elif sheet is not None:
             self.tell((("Nothing is shown here that could be exported", "quiet"),))
 
-    def tell_done(self, line: Line | None) -> None:
-        """Show what a dialog did; None if it did nothing."""
-        if line is not None:
-            self.tell(line)
-
     def action_command_log(self) -> None:
         """Show the commands that do what was done in this console, to copy them or to select them."""
         text = self.desk.commands.text()
@@ -371,6 +370,7 @@ def run_console(
     memory: Memory | None = None,
     program: tuple[str, ...] = ("mailquota",),
     shown: Callable[[], object] = lambda: None,
+    clock: Callable[[], float] = time.time,
 ) -> Outcome:
     """Run the console until it is quit; ``shown`` is called at its first screen. Raises ConsoleFailedError."""
     app = MailquotaApp(
@@ -387,6 +387,7 @@ def run_console(
         program=program,
         environ=os.environ,
         shown=shown,
+        clock=clock,
     )
     try:
         outcome = app.run(mouse=mouse)

@@ -17,13 +17,14 @@ import random
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.commands.logs import log_detached, log_nowhere
 from mailquota.core.commands.main import run
-from mailquota.core.commands.options import Common
+from mailquota.core.commands.options import Common, Replay
 from mailquota.core.commands.output import complain
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ if TYPE_CHECKING:
 
     from mailquota.core.control.client import Client
     from mailquota.core.control.messages import Welcome
+    from mailquota.core.doctor.model import Finding
     from mailquota.core.engine.serve import Embedded
     from mailquota.core.settings.config import Config
+    from mailquota.core.settings.declared import Console
 
+    from .desk.examining import Examine
     from .desk.link import Connect
     from .frame.leaving import Outcome
 
@@ -48,8 +52,12 @@ def main() -> int:
     return run(sys.argv[1:], open_console)
 
 
-def open_console(common: Common, demo: int | None) -> int:
-    """Open the console: attached to an engine, with its own engine, or on a demo world of ``demo`` accounts."""
+def open_console(common: Common, demo: int | None, replay: Replay | None = None) -> int:
+    """Open the console: attached to an engine, with its own engine, on a demo world of ``demo`` accounts, or on what
+    was recorded.
+    """
+    if replay is not None:
+        return _show_replay(common, replay)
     if demo is not None:
         return _show_demo(common, demo)
     config = common.load()
@@ -74,7 +82,7 @@ def _attach(common: Common, config: Config) -> int:
     async def connect() -> tuple[Client, Welcome]:
         return await Client.connect(config.settings.control.socket, _CLIENT, read_only=common.read_only)
 
-    _run_screen(common, connect, config, embedded=False)
+    _run_screen(common, connect, config.settings.console, _examine(config), embedded=False, program=_program(config))
     return 0
 
 
@@ -91,7 +99,7 @@ def _embed(common: Common, config: Config) -> int:
         import mailquota.tui.app  # noqa: F401  while the engine starts
 
         engine.wait()
-        _finish(engine, _run_screen(common, _connect_to(engine, common), config, embedded=True, shown=shown.set))
+        _finish(engine, _run_embedded(common, engine, config, shown=shown.set))
     except Exception:
         if shown.is_set():  # Postfix uses this engine already
             _keep_enforcing(engine)
@@ -168,8 +176,27 @@ def _show_demo(common: Common, accounts: int) -> int:
         with contextlib.ExitStack() as stack:
             stack.callback(engine.stop)
             stack.enter_context(Traffic(world, world.policy_socket, random.Random()).running())
-            _run_screen(common, _connect_to(engine, common), config, embedded=True, demo=True)
+            _run_embedded(common, engine, config, demo=True)
     return 0
+
+
+def _show_replay(common: Common, replay: Replay) -> int:
+    """The settings of this server count only where they can be read: a file may be looked at anywhere."""
+    from mailquota.core.recordings.player import Player
+    from mailquota.core.settings.declared import Console
+
+    log_nowhere()
+    try:
+        looks = common.load().settings.console
+    except MailquotaError:
+        looks = Console()
+    player = Player(replay.recording, replay.place)
+    _run_screen(common, player.connect, looks, _examine_nothing, embedded=False, clock=player.now)
+    return 0
+
+
+def _examine_nothing() -> list[Finding]:
+    raise MailquotaError("a replay shows the past, and the doctor examines the present")
 
 
 def _connect_to(engine: Embedded, common: Common) -> Connect:
@@ -182,27 +209,48 @@ def _connect_to(engine: Embedded, common: Common) -> Connect:
     return connect
 
 
+def _examine(config: Config) -> Examine:
+    from mailquota.core.doctor.examine import examine
+
+    return partial(examine, config)
+
+
+def _run_embedded(
+    common: Common, engine: Embedded, config: Config, *, demo: bool = False, shown: Callable[[], object] = lambda: None
+) -> Outcome:
+    return _run_screen(
+        common,
+        _connect_to(engine, common),
+        config.settings.console,
+        _examine(config),
+        embedded=True,
+        demo=demo,
+        program=_program(config),
+        shown=shown,
+    )
+
+
 def _run_screen(
     common: Common,
     connect: Connect,
-    config: Config,
+    console: Console,
+    examine: Examine,
     *,
     embedded: bool,
     demo: bool = False,
+    program: tuple[str, ...] = ("mailquota",),
     shown: Callable[[], object] = lambda: None,
+    clock: Callable[[], float] = time.time,
 ) -> Outcome:
-    from mailquota.core.doctor.examine import examine
-
     from .app import run_console
     from .desk.memory import Memory
 
-    console = config.settings.console
     memory = Memory() if demo else Memory.of_this_user()  # a demo reads and writes nothing outside its folder
     kept = memory.kept
     return run_console(
         connect,
         embedded=embedded,
-        examine=partial(examine, config),
+        examine=examine,
         demo=demo,
         read_only=common.read_only,
         no_color=common.no_color,
@@ -210,8 +258,9 @@ def _run_screen(
         mouse=not common.no_mouse and (console.mouse if kept.mouse is None else kept.mouse),
         theme=kept.theme or console.theme,
         memory=memory,
-        program=_program(config),
+        program=program,
         shown=shown,
+        clock=clock,
     )
 
 

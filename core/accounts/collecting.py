@@ -16,9 +16,8 @@ from .store import Accounts
 EXAMPLES = 3
 
 
-def _check_columns(row: Row, query: str, columns: str) -> None:
-    if len(row) < 2:
-        raise DatabaseError(f"{query} gives one column, and should give: {columns}")
+def _one_column(query: str, columns: str) -> DatabaseError:
+    return DatabaseError(f"{query} gives one column, and should give: {columns}")
 
 
 class RowCollector:
@@ -37,7 +36,8 @@ class RowCollector:
         """Add rows of address, limit and what the reader knows of. DatabaseError where a row has only one column."""
         accounts, account_of = self._accounts, self._reader.account
         for row in rows:
-            _check_columns(row, "accounts.users_query", "address, limit")
+            if len(row) < 2:
+                raise _one_column("accounts.users_query", "address, limit")
             account = account_of(row)
             if account is None or account.address in accounts:
                 self._skip(row)
@@ -48,7 +48,8 @@ class RowCollector:
         """Add rows of source and destination. Raises DatabaseError where a row has only one column."""
         own = self._own = set() if own_rows else None
         for row in rows:
-            _check_columns(row, "accounts.aliases_query", "source, destination")
+            if len(row) < 2:
+                raise _one_column("accounts.aliases_query", "source, destination")
             aliases = aliases_of(row, own_rows)
             if aliases is None:
                 self._skip(row)

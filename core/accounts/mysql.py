@@ -41,6 +41,7 @@ from .schema import make_statements
 from .store import Accounts, LimitResult, Queries, Schema
 from .writing import Transaction
 
+IDLE_SECONDS = 30  # of a transaction whose client is gone; below the age at which unclear changes are looked up
 LOCK_SECONDS = 2  # for each of four tries; below READ_SECONDS, so that the server's own error arrives before that limit
 ROWS_AT_ONCE = 1000
 
@@ -249,10 +250,12 @@ class _Transaction:
 
     def prepare(self) -> None:
         # Without strict mode the server stores the nearest value that fits and reports success.
-        # By default it waits 50 s for a locked row.
+        # By default it waits 50 s for a locked row, and 8 h for the rest of a transaction when the network is cut after
+        # its UPDATE. For so long the row would be locked, and what came of the change could not be looked up.
         with self._connection.cursor() as cursor:
             cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')")
-            cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", (LOCK_SECONDS,))
+            waits = "SET SESSION innodb_lock_wait_timeout = %s, SESSION wait_timeout = %s"
+            cursor.execute(waits, (LOCK_SECONDS, IDLE_SECONDS))
 
     def rows(self, sql: str, values: Mapping[str, object] | None = None) -> list[Row]:
         with self._connection.cursor() as cursor:

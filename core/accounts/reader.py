@@ -50,25 +50,30 @@ class RowReader:
 
     def account(self, row: Row) -> Account | None:
         """The account of a row; None for an invalid address."""
-        address = address_of(row[0])
-        if address is None:
+        text = text_of(row[0])
+        address = address_of(text)
+        if address is None or text is None:
             return None
-        limit, messages, fault = self.limits(row)
-        inbox = self._dovecots(row).inbox
+        given = self._dovecots(row)
+        limit, messages, fault = self.limits(row, given)
         place = self.shape.enabled
         enabled = True if place is None or place >= len(row) else enabled_of(row[place])
-        spelled = (text_of(row[0]) or "").strip()
-        return Account(address, limit, enabled, fault, messages, spelled if spelled != address else "", inbox)
+        spelled = "" if text == address else text.strip()
+        return Account(address, limit, enabled, fault, messages, spelled if spelled != address else "", given.inbox)
 
-    def limits(self, row: Row) -> tuple[int | None, int | None, str]:
-        """The limits of a row in bytes and messages, below 0 where they are not usable, and why they are not."""
+    def limits(self, row: Row, given: UserLimits | None = None) -> tuple[int | None, int | None, str]:
+        """The limits of a row in bytes and messages, below 0 where they are not usable, and why they are not.
+
+        ``given``: what Dovecot has for it, where that was found already.
+        """
         limit = limit_of(row[1])
         fault = fault_of(row[1], limit)
         place = self.shape.messages
         if place is not None and place < len(row):
             messages = limit_of(row[place])
             return limit, messages, fault or fault_of(row[place], messages, "limit of messages")
-        given = self._dovecots(row)
+        if given is None:
+            given = self._dovecots(row)
         if row[1] is None:
             limit = given.size
         if given.fault and not fault:
@@ -78,7 +83,7 @@ class RowReader:
     def _dovecots(self, row: Row) -> UserLimits:
         """The limits that Dovecot has where the row has its own limit of bytes, or none."""
         own = None if row[1] is None else _text(row[1]) if self._needs_value else "1"
-        key = (own, *(row[place] for _, place in self._places))
+        key = (own, *(row[place] for _, place in self._places)) if self._places else (own,)
         found = self._found.get(key)
         if found is None:
             if len(self._found) >= _MOST_KEPT:

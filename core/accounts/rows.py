@@ -17,6 +17,7 @@ Row = Sequence[object]
 
 # RFC 5321, 4.5.3.1: 64 octets before the @, 255 behind it.
 LONGEST_ADDRESS = 64 + 1 + 255
+_SHORT = LONGEST_ADDRESS // 4  # characters that take no more bytes than that, whatever they are
 LONGEST_EXAMPLE = 120
 NO_NUMBER = -1  # the limit of an account for which the database has no number of bytes
 _WHOLE = re.compile(r"-?[0-9]{1,20}")  # Dovecot takes neither blanks nor a plus sign
@@ -43,7 +44,7 @@ def pattern_of(value: object) -> str | None:
     None where it is no text, empty, or too long.
     """
     text = text_of(value)
-    if text is None or len(text.encode()) > LONGEST_ADDRESS:
+    if text is None or (len(text) > _SHORT and len(text.encode()) > LONGEST_ADDRESS):
         return None
     return text.strip().lower() or None
 

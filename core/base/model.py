@@ -28,6 +28,8 @@ class Level(StrEnum):
     UNLIMITED = "unlimited"
     UNKNOWN = "unknown"
 
+    __hash__ = str.__hash__  # an enumeration's own is a function of Python, and levels are counted very often
+
 
 def percent_of(used: int | None, limit: int | None) -> float | None:
     """Usage in percent of the limit; None where either is unknown or there is no limit. Both are in bytes."""

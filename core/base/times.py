@@ -17,10 +17,11 @@ from .text import NOTHING, shown
 DURATION_FORMS = "5s, 10min, 1.5h, 30d, 2w, 90 (seconds)"
 AGE_FORMS = "30d, 2w, 12h, 90min, 45s"
 DATE_FORMS = "2026-12-24, 2026-12-24 18:00, tomorrow, friday, 3d, 2w"
-SINCE_FORMS = "2026-12-24, 2026-12-24 18:00, yesterday, friday, 3d, 2w"
+SINCE_FORMS = "2026-12-24, 2026-12-24 18:00, yesterday, friday, 22:00, 3d, 2w"
 
 _BEGAN = system_time.time() - system_time.monotonic()
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*([a-z]*)")
+_MOST_DAYS = 400
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 86400, 604800
 _SECONDS: dict[str, float] = {
     "ms": 0.001,
@@ -31,6 +32,7 @@ _SECONDS: dict[str, float] = {
     **dict.fromkeys(("w", "week", "weeks"), _WEEK),
 }
 _DATED = re.compile(r"([a-z]+|[0-9]{4}-[0-9]{2}-[0-9]{2})(?:[t\s]\s*((?:[01][0-9]|2[0-3]):[0-5][0-9]\S*))?")
+_CLOCK = re.compile(r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?")
 _NEAR = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -88,8 +90,41 @@ def until_text(moment: float) -> str:
 
 
 def parse_since(text: str, now: float) -> float:
-    """A moment in the past: like ``parse_until``, but ``3d`` is three days ago, ``friday`` the last one or today."""
-    return _moment(text, now, -1)
+    """A moment in the past: like ``parse_until``, but ``3d`` is three days ago, ``friday`` the last one or today.
+
+    A time alone is today's, or yesterday's where that is still to come.
+    """
+    clock = _clock(text)
+    if clock is None:
+        return _moment(text, now, -1)
+    today = datetime.fromtimestamp(now).astimezone().date()
+    moments = [datetime.combine(day, clock).timestamp() for day in (today, today - timedelta(days=1))]
+    return next((moment for moment in moments if moment <= now), moments[-1])
+
+
+def parse_moment_between(text: str, first: float, last: float, now: float) -> float:
+    """A moment from ``first`` to ``last``, as ``parse_since`` reads it with ``last`` as now. Raises UsageError.
+
+    A time alone is that of the day on which it comes closest to ``now``.
+    """
+    clock = _clock(text)
+    if clock is None:
+        moment = parse_since(text, last)
+    else:
+        begin, end = (datetime.fromtimestamp(at).astimezone().date() for at in (first, last))
+        days = [begin + timedelta(days=number) for number in range(min((end - begin).days, _MOST_DAYS) + 1)]
+        moments = [datetime.combine(day, clock).timestamp() for day in days]
+        inside = [moment for moment in moments if first <= moment <= last]
+        moment = min(inside or moments, key=lambda moment: abs(moment - now))
+    if not first - _MINUTE <= moment <= last + _MINUTE:
+        raise UsageError(f"{shown(text)} is not recorded; recorded is {local_time(first)} to {local_time(last)}")
+    return moment
+
+
+def _clock(text: str) -> time | None:
+    """A time alone."""
+    read = text.strip()
+    return time.fromisoformat(read.zfill(8 if read.count(":") == 2 else 5)) if _CLOCK.fullmatch(read) else None
 
 
 def _moment(text: str, now: float, way: int) -> float:

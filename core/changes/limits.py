@@ -15,7 +15,7 @@ from ..base.errors import MailquotaError, NoSuchAccountError, UsageError
 from ..base.threads import in_thread
 from ..base.times import local_time
 from ..base.units import parse_limit
-from ..control.results import MESSAGES, JournalRow, SetResult, UndoPlan
+from ..control.results import MESSAGES, JournalRow, SetResult, UndoPlan, rest_of
 from ..history.journal import Journal, limit_of
 from ..history.who import Operator
 from ..mailboxes.ledger import Ledger
@@ -104,8 +104,11 @@ class Limits:
         *,
         reason: str = "",
         newest: int | None = None,
+        without: Sequence[str] = (),
     ) -> list[SetResult]:
         """Take back journal entry ``number``, or with None all entries of the newest edit of limits.
+
+        Accounts that are left out (``without``) keep their limits; their entries can be taken back later.
 
         Where the entry itself took an edit back, all that was taken back with it is set again, as an edit of its own.
 
@@ -117,6 +120,7 @@ class Limits:
                 rows = await in_thread(lambda: self._edit(number))
                 if newest not in {None, rows[-1].id}:
                     raise MailquotaError("another edit of limits came in between; nothing was changed")
+                rows = rest_of(rows, without)
                 if rows[0].kind == MESSAGES:
                     return await self.messages.put_back(accounts, rows, operator, reason)
                 changes = await self._all_back(rows, reason)
@@ -129,7 +133,7 @@ class Limits:
             return UndoPlan([], [])
         rows = await in_thread(lambda: self._edit(number))
         if rows[0].kind == MESSAGES:
-            return UndoPlan(rows[::-1], [self.messages.plan_back(row) for row in rows])
+            return UndoPlan(rows[::-1], [self.messages.foresee_back(row) for row in rows])
         changes = await self._all_back(rows, "")
         return UndoPlan(rows[::-1], [await self._foreseen(change) for change in changes])
 

@@ -93,6 +93,13 @@ class MessageLimits:
         """What taking this entry back would set."""
         return self._plan(row.address, limit_of(row.old))
 
+    def foresee_back(self, row: JournalRow) -> SetResult:
+        """The same, with an error where the limit was changed since."""
+        planned = self.plan_back(row)
+        if planned.error is not None or planned.old_messages == limit_of(row.new):
+            return planned
+        return failed(planned, _changed_since(planned, planned.old_messages))
+
     async def put_back(
         self, accounts: AccountStore, rows: Sequence[JournalRow], operator: Operator, reason: str
     ) -> list[SetResult]:
@@ -134,12 +141,16 @@ class MessageLimits:
     def _result(self, change: _Change, written: LimitResult) -> SetResult:
         planned, error = change.planned, written.error
         if isinstance(error, LimitChangedError) and change.is_back:
-            now = format_message_limit(error.found)
-            error = MailquotaError(f"the limit of {planned.address} is {now} by now; nothing was changed")
+            error = _changed_since(planned, error.found)
         if error is not None:
             return failed(planned, error)
         self._ledger.give_limit_messages(planned.address, planned.new_messages)
         return msgspec.structs.replace(planned, old_messages=written.old)
+
+
+def _changed_since(planned: SetResult, found: int | None) -> MailquotaError:
+    now = format_message_limit(found)
+    return MailquotaError(f"the limit of {planned.address} is {now} by now; nothing was changed")
 
 
 def _entry(result: SetResult, change: _Change, operator: Operator, reason: str) -> JournalEntry:

@@ -11,8 +11,8 @@ from ..base.model import rfc3339
 from ..base.text import NOTHING, visible
 from ..base.times import local_time
 from ..base.units import format_count, format_size
+from ..control.contents import FolderContents
 from ..control.messages import GetFolder
-from ..control.results import FolderContents
 from .options import Common
 from .output import complain, write_json, write_pairs, write_table
 from .session import Session, run

@@ -21,8 +21,8 @@ from ..base.units import (
     format_size,
     parse_message_limit,
 )
-from ..control.messages import PlanUndo, SetLimit, SetMessages, Undo
-from ..control.results import SetResult, UndoPlan
+from ..control.messages import PlanUndo, SetLimit, SetMessages, Undo, UndoPart
+from ..control.results import SetResult, UndoPlan, rest_of
 from .options import (
     DRY_RUN,
     JSON,
@@ -279,40 +279,67 @@ def _share(result: SetResult) -> str:
     return percent_text(percent_of(result.used_bytes, result.new_bytes))
 
 
+class _Undo:
+    """What is to be taken back, and how."""
+
+    def __init__(self, entry: int | None, left_out: list[str], reason: str, *, dry_run: bool, yes: bool) -> None:
+        self._entry = entry
+        self._left_out = left_out
+        self._reason = reason
+        self._dry_run = dry_run
+        self._yes = yes
+
+    async def carry_out(self, session: Session) -> list[SetResult]:
+        """Show what would change, ask, and take it back."""
+        newest = None
+        if not self._dry_run:
+            session.require_rights()
+        if self._dry_run or not self._yes:
+            plan: UndoPlan = await session.ask(lambda number: PlanUndo(number, self._entry), UndoPlan)
+            if not plan.edit:
+                raise MailquotaError("the journal has no edit of limits that could be taken back")
+            rest = {row.address for row in rest_of(plan.edit, self._left_out)}
+            foreseen = [result for result in plan.results if result.address in rest]
+            if self._dry_run or not any(result.error is None for result in foreseen):
+                return foreseen
+            newest = plan.edit[0].id
+            if question := _question(foreseen, "put back"):
+                await confirm(question)
+        results: list[SetResult] = await session.ask(lambda number: self._order(number, newest), list[SetResult])
+        return results
+
+    def _order(self, number: int, newest: int | None) -> Undo:
+        if self._left_out:
+            return UndoPart(number, self._entry, self._reason, newest, self._left_out)
+        return Undo(number, self._entry, self._reason, newest)
+
+
 @command("undo", acts=True)
 @click.argument("entry", metavar="[ID]", type=click.IntRange(min=1, max=2**53), required=False)
+@click.option("--without", multiple=True, metavar="ADDRESS", help="Leave this account out; may be given several times.")
 @_REASON
 @DRY_RUN
 @YES
 @JSON
-def undo(common: Common, *, entry: int | None, reason: str, dry_run: bool, yes: bool, as_json: bool) -> int:
+def undo(
+    common: Common,
+    *,
+    entry: int | None,
+    without: tuple[str, ...],
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
     """Take back the last edit of limits, of all accounts that it set, or only entry ID of the journal.
 
     If ID is an entry that took an edit back, all that was taken back with it is set again, as a new edit.
 
-    A limit that was changed since stays as it is. Asks as set does: where a limit would be below the present usage, and
-    for more than 10 accounts.
+    A limit that was changed since stays as it is. So do those of the accounts --without; another undo takes them back.
+    Asks as set does: where a limit would be below the present usage, and for more than 10 accounts.
     """
-
-    async def carry_out(session: Session) -> list[SetResult]:
-        newest = None
-        if not dry_run:
-            session.require_rights()
-        if dry_run or not yes:
-            plan: UndoPlan = await session.ask(lambda number: PlanUndo(number, entry), UndoPlan)
-            if not plan.edit:
-                raise MailquotaError("the journal has no edit of limits that could be taken back")
-            if dry_run or not any(result.error is None for result in plan.results):
-                return plan.results
-            newest = plan.edit[0].id
-            if question := _question(plan.results, "put back"):
-                await confirm(question)
-        results: list[SetResult] = await session.ask(
-            lambda number: Undo(number, entry, utf8(reason), newest), list[SetResult]
-        )
-        return results
-
-    results = run(common, carry_out)
+    order = _Undo(entry, account_names(without), utf8(reason), dry_run=dry_run, yes=yes)
+    results = run(common, order.carry_out)
     if as_json:
         write_json([_result_json(result) for result in results])
     else:

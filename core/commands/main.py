@@ -26,6 +26,7 @@ _COMMANDS = {  # name → module; the Command in it is looked up by name
     "warn": "warn",
     "undo": "limits",
     "journal": "journal",
+    "replay": "replay",
     "doctor": "doctor",
     "check": "check",
     "config": "config",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import click
 from click.core import ParameterSource
@@ -15,13 +15,21 @@ from ..base.errors import UsageError
 from ..base.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
+    from ..recordings.reading import Recording
     from ..settings.config import Config, DiscoveredSettings
+
+
+class Replay(NamedTuple):
+    """A recording that is to be shown, from ``place`` on, which is in seconds of the replay."""
+
+    recording: Recording
+    place: float
 
 
 class Console(Protocol):
     """Opens the console. ``demo`` is the number of accounts of a throwaway world, None for this server."""
 
-    def __call__(self, common: Common, demo: int | None) -> int:
+    def __call__(self, common: Common, demo: int | None, replay: Replay | None = None) -> int:
         """Show the console until the operator leaves it; returns the exit code."""
 
 

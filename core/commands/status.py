@@ -49,8 +49,12 @@ def _status_json(found: Status) -> dict[str, Any]:
     document["database"] = {"state": found.database.state, "age_seconds": found.database.age_seconds}
     document["counted_since"] = rfc3339(found.counted_since)
     document["disk"] = msgspec.structs.asdict(found.disk)
+    if found.unreadable:
+        document["unreadable"] = found.unreadable
     if found.state_problem:
         document["state_problem"] = found.state_problem
+    if found.recording_problem:
+        document["recording_problem"] = found.recording_problem
     if found.mailstore_problem:
         document["mailstore_problem"] = found.mailstore_problem
     if found.restarts:
@@ -80,12 +84,14 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("trouble", f"{found.trouble:,}"),
         ("malformed", f"{found.malformed:,}"),
         *([("history", f"can't be kept: {found.state_problem}")] if found.state_problem else []),
+        *([("recording", f"nothing can be recorded: {found.recording_problem}")] if found.recording_problem else []),
         *([("journal", f"{found.unrecorded:,} not written, see the log")] if found.unrecorded else []),
         *_warnings(found),
         *([("restarted", _restarts(found.restarts))] if found.restarts else []),
         ("p50", format_micros(found.p50_us)),
         ("p99", format_micros(found.p99_us)),
         ("accounts", f"{format_count(found.accounts)}, {found.over:,} over, {found.near:,} near"),
+        *([("unreadable", _unreadable(found))] if found.unreadable else []),
         ("database", f"{database.state}{age}{': ' + database.message if database.message else ''}"),
         *_witness(found),
         *([("mailstore", found.mailstore_problem)] if found.mailstore_problem else []),
@@ -94,6 +100,11 @@ def _pairs(found: Status) -> list[tuple[str, str]]:
         ("cpu", f"{found.cpu_percent:g} %"),
         ("process", f"{found.pid} on {found.host}"),
     ]
+
+
+def _unreadable(found: Status) -> str:
+    answer = found.policy.get("unreadable") or "as trouble"
+    return f"{found.unreadable:,} by the doing of their owners, answer: {answer}"
 
 
 def _since(found: Status) -> str:

@@ -14,10 +14,11 @@ import msgspec
 
 from ..alerts.warn_now import parse_threshold
 from ..base.errors import MailquotaError, SettingsError, UnreachableError, UsageError
-from ..control.messages import Warn
+from ..base.text import visible
+from ..control.messages import TrialWarning, Warn
 from ..control.results import WarnResult
 from ..settings.config import Config
-from .options import JSON, Common, account_names, command
+from .options import JSON, Common, account_names, command, utf8
 from .output import complain, write_json
 from .session import Session, run
 
@@ -28,12 +29,15 @@ _NOW = "now"  # whichever threshold the present usage is at; what that is only a
 @click.argument("percent")
 @click.argument("address")
 @click.option("--again", is_flag=True, help="Also if this warning was sent within the last ten minutes.")
+@click.option("--test-to", default="", metavar="ADDRESS", help="Send it there instead, labelled as a test.")
 @JSON
-def warn(common: Common, percent: str, address: str, again: bool, as_json: bool) -> int:
+def warn(common: Common, *, percent: str, address: str, again: bool, test_to: str, as_json: bool) -> int:
     """Send the owner of a mailbox the warning for PERCENT now; with "below" the mail that there is room again, with
     "now" the one that the present usage calls for.
 
     Can be the executable of Dovecot's service quota-warning: a warning that was sent already is not sent again.
+
+    With --test-to the owner gets nothing, and it does not count as a warning.
     """
     mark = "" if percent.strip().lower() == _NOW else parse_threshold(percent)
     if not mark and not percent.strip():
@@ -41,14 +45,17 @@ def warn(common: Common, percent: str, address: str, again: bool, as_json: bool)
     if common.read_only:
         raise MailquotaError("read-only: nothing was sent")
     (name,) = account_names((address,))
-    result = _warned(common, name, mark, "again" if again else _source())
+    if test_to:
+        result = _tested(common, name, mark, utf8(test_to))
+    else:
+        result = _warned(common, name, mark, "again" if again else _source())
     if as_json:
         write_json(_result_json(result))
     if result.error is not None:
         complain(result.error)
         return result.code or 1
     if not as_json:
-        click.echo(_text(result))
+        click.echo(_text(result, utf8(test_to)))
     return 0
 
 
@@ -78,6 +85,14 @@ def _warned(common: Common, address: str, mark: str, source: str) -> WarnResult:
         return msgspec.structs.replace(result, remark=why)  # on standard error it would be an error in Dovecot's log
 
 
+def _tested(common: Common, address: str, mark: str, to: str) -> WarnResult:
+    async def ask(session: Session) -> WarnResult:
+        result: WarnResult = await session.ask(lambda number: TrialWarning(number, address, mark, to), WarnResult)
+        return result
+
+    return run(common, ask)
+
+
 def _alone(config: Config, address: str, mark: str) -> WarnResult:
     """Make the warning from settings and mailbox, and deliver it, without engine and accounts."""
     from ..alerts.from_settings import make_deliverer
@@ -94,9 +109,9 @@ def _result_json(result: WarnResult) -> dict[str, Any]:
     return {key: value for key, value in msgspec.structs.asdict(result).items() if key != "code"}
 
 
-def _text(result: WarnResult) -> str:
+def _text(result: WarnResult, test_to: str) -> str:
     words = {
-        "sent": f"sent to {result.address} ({result.method})",
+        "sent": f"sent to {visible(test_to) if test_to else result.address} ({result.method})",
         "queued": f"queued for {result.address}",
         "merged": f"not sent to {result.address}",
     }

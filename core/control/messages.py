@@ -18,6 +18,7 @@ from .results import DecisionRow, Status
 VERSION = 1
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # what is greater has no place in a database, nor in JSON
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e11)]  # some 3000 years; neither infinite nor NaN
+REPLAY_PACES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)  # seconds of a recording in one second
 SNAPSHOT_PART = 500  # rows in one message; few, so that a large snapshot never blocks the loop for long
 
 
@@ -156,6 +157,14 @@ class Undo(msgspec.Struct, frozen=True, tag="undo"):
     newest: Number | None = None
 
 
+class UndoPart(Undo, frozen=True, tag="undo_part"):
+    """The same, but the accounts ``without`` keep their limits. An order of its own: an engine that does not know it
+    must not take back all.
+    """
+
+    without: list[str] = []
+
+
 class PlanUndo(msgspec.Struct, frozen=True, tag="plan_undo"):
     """What Undo with this ``entry`` would do → UndoPlan. An order of its own: an engine that does not know it must
     not take anything back.
@@ -225,6 +234,21 @@ class Reload(msgspec.Struct, frozen=True, tag="reload"):
     id: Number
 
 
+class Steer(msgspec.Struct, frozen=True, tag="steer"):
+    """Pause a replay (or go on), change its pace, go ``by`` seconds or ``to`` a time → ReplayState.
+
+    ``pace`` is in seconds of the recording per second; None leaves pause or pace as it is. ``stop``: pause there. An
+    engine that answers Postfix refuses it.
+    """
+
+    id: Number
+    paused: bool | None = None
+    pace: Seconds | None = None
+    by: Annotated[float, msgspec.Meta(ge=-1e11, le=1e11)] = 0.0
+    to: Seconds | None = None
+    stop: bool = False
+
+
 class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
     """Start another engine and give it the open sockets → int, its process id.
 
@@ -236,14 +260,14 @@ class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):
 
 Order = (
     Hello | Subscribe | Watch | GetAccounts | GetDetails | GetFolder | GetStatus | GetJournal | GetRefusals | GetReport
-    | SetLimit | SetMessages | Recalc | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning
-    | GetWarnings | Explain | Cancel | Reload | HandOver
+    | SetLimit | SetMessages | Recalc | EmptyTrash | Undo | UndoPart | PlanUndo | Warn | TrialWarning | PreviewWarning
+    | GetWarnings | Explain | Cancel | Reload | Steer | HandOver
 )  # fmt: skip
 
 Request = (
     GetAccounts | GetDetails | GetFolder | GetStatus | GetJournal | GetRefusals | GetReport | SetLimit | SetMessages
-    | Recalc | EmptyTrash | Undo | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain | Cancel
-    | Reload | HandOver
+    | Recalc | EmptyTrash | Undo | UndoPart | PlanUndo | Warn | TrialWarning | PreviewWarning | GetWarnings | Explain
+    | Cancel | Reload | Steer | HandOver
 )  # fmt: skip
 
 
@@ -254,7 +278,8 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     """The answer to Hello. ``version`` is of the protocol, ``engine`` of mailquota; ``mode`` is enforce or shadow.
 
     ``may_change`` is false where orders that change something are refused, ``demo`` true in a throwaway world.
-    ``build`` is the version and a number that differs between two builds of one version; "" before 0.2.
+    ``build`` is the version and a number that differs between two builds of one version; "" before 0.2. ``replay``: it
+    is no engine, but plays what one recorded.
     """
 
     version: int
@@ -265,6 +290,7 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     may_change: bool
     demo: bool = False
     build: str = ""
+    replay: bool = False
 
 
 class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
@@ -299,12 +325,14 @@ class Head(msgspec.Struct, frozen=True, tag="head"):
 class Decisions(msgspec.Struct, frozen=True, tag="decisions"):
     """Answered requests, newest last. ``skipped`` counts those that are left out under load.
 
-    ``backlog``: they are from before the Subscribe; after a reconnect the client may have some of them.
+    ``backlog``: they are from before the Subscribe; after a reconnect the client may have some of them. ``first``: the
+    client forgets those it had.
     """
 
     rows: list[DecisionRow]
     skipped: int = 0
     backlog: bool = False
+    first: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):

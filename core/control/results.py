@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from ..base.errors import MailquotaError
 from ..base.model import AccountRow, Forecast, Point, Trend, rfc3339
 
 MESSAGES = "messages"  # the kind of a journal entry on a limit of messages; one on a limit of bytes is "limit"
@@ -111,49 +113,6 @@ class Folder(msgspec.Struct, frozen=True):
     trash: bool = False
 
 
-class MessageSize(msgspec.Struct, frozen=True):
-    """A message: its bytes, and when it was received; None where that date can't be right."""
-
-    bytes: int
-    at: float | None
-
-
-class YearSum(msgspec.Struct, frozen=True):
-    """The messages that were received in a year of the engine's local time."""
-
-    year: int
-    messages: int
-    bytes: int
-
-
-class RecentSum(msgspec.Struct, frozen=True):
-    """The messages that were received within so many days."""
-
-    days: int
-    messages: int
-    bytes: int
-
-
-class FolderContents(msgspec.Struct, frozen=True):
-    """What is in one folder. ``oldest`` and ``newest``: when the messages were received; ``largest`` comes first.
-
-    ``complete``: False where the time did not suffice for all messages. ``method``: files or doveadm.
-    """
-
-    address: str
-    folder: str
-    messages: int
-    bytes: int
-    oldest: float | None
-    newest: float | None
-    largest: list[MessageSize]
-    years: list[YearSum]
-    recent: list[RecentSum]
-    complete: bool = True
-    method: str = "files"
-    trash: bool = False
-
-
 class DecisionRow(msgspec.Struct, frozen=True, array_like=True):
     """One answered request. ``micros`` is from the request read to the answer written."""
 
@@ -235,6 +194,17 @@ class JournalRow(msgspec.Struct, frozen=True):
         return f"{self.operator} ({self.origin})" if self.origin else self.operator
 
 
+def rest_of(rows: Sequence[JournalRow], without: Sequence[str]) -> list[JournalRow]:
+    """The entries of an edit but those of some accounts. Raises MailquotaError where one has none, or none is left."""
+    known = {row.address for row in rows}
+    if wrong := [address for address in without if address not in known]:
+        raise MailquotaError(f"{wrong[0]} is not among the accounts of that edit; nothing was changed")
+    rest = [row for row in rows if row.address not in without]
+    if not rest:
+        raise MailquotaError("all accounts of that edit are left out; nothing was changed")
+    return rest
+
+
 def change_json(row: JournalRow) -> dict[str, Any]:
     """An entry for --json: sizes are integers; null is unlimited, or a value that the entry does not have."""
     return msgspec.structs.asdict(row) | {
@@ -268,6 +238,18 @@ class WarningRow(msgspec.Struct, frozen=True, array_like=True):
     sent_at: float | None = None
     method: str | None = None  # dovecot-lda, doveadm, maildir, sendmail
     error: str | None = None
+
+
+class ReplayState(msgspec.Struct, frozen=True):
+    """Where a replay is. ``pace`` is in seconds of the recording per second, ``remark`` says what can't be read."""
+
+    at: float
+    first: float
+    last: float
+    paused: bool
+    pace: float
+    ended: bool
+    remark: str = ""
 
 
 class WarnResult(msgspec.Struct, frozen=True):
@@ -308,6 +290,7 @@ class Details(msgspec.Struct, frozen=True):
     limits: list[tuple[float, int | None]] = []  # from when on which limit held, oldest first
     trend: Trend | None = None
     forecast: Forecast | None = None
+    missing: str = ""  # why folders, aliases and points are not known
 
 
 class DatabaseState(msgspec.Struct, frozen=True):
@@ -395,4 +378,6 @@ class Status(msgspec.Struct, frozen=True):
     mailstore_problem: str = ""  # why mailboxes are not where they should be; "" while they are
     limits_problem: str = ""  # why no limit can be edited here, as the database account may only read
     recount_problem: str = ""  # why no mailbox can be recounted here
+    recording_problem: str = ""  # why nothing can be recorded; "" while it can, or is switched off
     restarts: dict[str, int] = {}  # parts of the engine that died and were started again, and how often
+    unreadable: int = 0  # mailboxes that their own owners made unreadable

@@ -71,12 +71,22 @@ class AccountUpdates:
         return lambda: self._take(found, aliases)
 
     def _take(self, found: Differences, aliases: AliasMap) -> None:
-        self._ledger.take(found)
+        """The records of the first read live as long as the engine: no collection has to walk over them.
+
+        None does while they are made, either. What is garbage of the start by then is little, and stays.
+        """
+        first = not self.read.is_set()
+        if first:
+            gc.disable()
+        try:
+            self._ledger.take(found)
+            if first:
+                gc.freeze()
+        finally:
+            gc.enable()
         router = self._enforcer.router
         if not aliases.same_as(router.aliases):
             router.set_aliases(aliases)
-        if not self.read.is_set():
+        if first:
             self.read.set()
             self._enforcer.accounts_read()
-            gc.collect()
-            gc.freeze()  # the records live as long as the engine: no collection has to walk over them

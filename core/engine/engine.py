@@ -31,6 +31,7 @@ from ..history.service import HistoryService
 from ..mailboxes.from_settings import make_folder_looks, make_mailboxes, make_witness, no_witness, with_dovecot
 from ..mailboxes.rounds import Poller
 from ..policy.from_settings import make_policy, make_rules
+from ..recordings.from_settings import folder_path, limits_of
 from ..settings.config import Config
 from ..settings.declared import needs_restart
 from ..settings.missing import require
@@ -47,6 +48,7 @@ from .metric_page import Figures
 from .options import Options
 from .postfix_maps import PostfixMaps
 from .publishing import Publisher
+from .recorder import Recorder, Sources
 from .start_and_stop_entries import StartAndStopEntries
 from .status import DiskWatch, StatusReporter, WitnessFacts
 from .upkeep import Measuring, Upkeep, prune
@@ -97,8 +99,9 @@ class Engine:
         self.abilities = Abilities(
             lambda: self.config, lambda: self.accounts.store, lambda: self.driver.name, self.actions
         )
+        self.recorder = self._make_recorder()
         self.reporter = self._make_reporter()
-        self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status)
+        self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status, self.recorder.note)
         self.counters = self._make_counters()
         self.ending = Ending()
         self.listen_check = ListenCheck(self.servers, self.ending)
@@ -127,7 +130,19 @@ class Engine:
             guard=self.guard,
             driver=lambda: self.driver.name,
             abilities=self.abilities,
+            not_recorded=lambda: self.recorder.problem,
         )
+
+    def _make_recorder(self) -> Recorder:
+        sources = Sources(
+            ledger=self.ledger,
+            decisions=self.decisions,
+            status=self.status,
+            journal=lambda most: self.journal.read(most=most),
+            warnings=lambda most: self.alerts.warnings("", most),
+            limits=lambda: limits_of(self.config.settings.state),
+        )
+        return Recorder(sources, folder_path(self.config.settings.state))
 
     def _make_control(self) -> ControlServer:
         control = self.config.settings.control
@@ -159,6 +174,7 @@ class Engine:
         return Upkeep(
             works={
                 "publisher": self.publisher.run,
+                "recorder": lambda: self.recorder.run(self.accounts.read),
                 "status": self.reporter.run,
                 "sockets": self.listen_check.run,
                 "Dovecot's settings": self.follower.run,
@@ -326,6 +342,7 @@ class Engine:
         await in_thread(self.listeners.close)
         await self.upkeep.stop()
         await self.accounts.sync.stop()
+        await self.recorder.finish()
         await self.history.stop()
         await self.mailstore_watch.finish(_REMEMBER_SECONDS)
         self.guard.close()

@@ -15,6 +15,7 @@ from ..base.errors import ALSO_ANSWERED, MailquotaError, NoSuchAccountError, err
 from ..base.model import Point
 from ..base.threads import in_thread
 from ..base.times import parse_until
+from ..control.contents import FolderContents
 from ..control.framing import encode_result
 from ..control.messages import (
     Cancel,
@@ -43,10 +44,11 @@ from ..control.messages import (
     Subscribe,
     TrialWarning,
     Undo,
+    UndoPart,
     Warn,
     Watch,
 )
-from ..control.results import Details, FolderContents, JournalRow, Report, SetResult, UndoPlan, WarningRow
+from ..control.results import Details, JournalRow, Report, SetResult, UndoPlan, WarningRow
 from ..control.server import ControlConnection
 from ..history.connection import StateError
 from ..history.limits_and_forecast import forecast_of, limit_history
@@ -183,9 +185,11 @@ class Orders:
                     store, order.addresses, order.limit, operator, reason=order.reason, dry_run=order.dry_run
                 )
             if isinstance(order, Undo):
+                without = order.without if isinstance(order, UndoPart) else ()
                 return await limits.undo(
-                    engine.accounts.store, order.entry, operator, reason=order.reason, newest=order.newest
-                )
+                    engine.accounts.store, order.entry, operator,
+                    reason=order.reason, newest=order.newest, without=without,
+                )  # fmt: skip
             if isinstance(order, EmptyTrash):
                 return await actions.empty_trash(order.addresses, order.older_than, operator, dry_run=order.dry_run)
             return await actions.recalc(list(engine.ledger.entries) if order.everybody else order.addresses, operator)

@@ -1,7 +1,7 @@
 """Sends events to the clients that subscribed: changes and decisions four times a second, the status once a second.
 
 A frame is encoded once for all of them. Without a subscriber changes are dropped, as a client that subscribes later
-gets a snapshot first.
+gets a snapshot first. The recorder notes them in any case (core/engine/recorder.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..control.framing import encode
 from ..control.messages import SNAPSHOT_PART, Decisions, Delta, Head, Snapshot
 from ..control.results import Status
 from ..control.server import ControlConnection, ControlServer
-from ..mailboxes.ledger import Ledger
+from ..mailboxes.ledger import Entry, Ledger
 from ..policy.log import DecisionLog
 
 _TICK = 0.25
@@ -27,8 +27,14 @@ class Publisher:
     """Sends the changes of ``ledger`` and ``decisions`` to subscribers of ``control``. Runs on the engine's loop."""
 
     def __init__(
-        self, control: ControlServer, ledger: Ledger, decisions: DecisionLog, status: Callable[[], Status]
+        self,
+        control: ControlServer,
+        ledger: Ledger,
+        decisions: DecisionLog,
+        status: Callable[[], Status],
+        changed: Callable[[dict[str, Entry], set[str]], None] = lambda _changed, _removed: None,
     ) -> None:
+        self._changed = changed
         self._control = control
         self._ledger = ledger
         self._decisions = decisions
@@ -50,12 +56,13 @@ class Publisher:
     def publish(self) -> None:
         """Send the changes and decisions since the last call."""
         subscribers = self._control.subscribers
+        changed, removed = self._ledger.take_changed()
+        self._changed(changed, removed)
         if not subscribers:
-            self._ledger.forget_changes()
             return
-        rows, removed = self._ledger.take_changes()
+        rows = [self._ledger.row(entry) for entry in changed.values()]
         frames = [
-            encode(Delta(rows[start : start + SNAPSHOT_PART], removed if start == 0 else []))
+            encode(Delta(rows[start : start + SNAPSHOT_PART], list(removed) if start == 0 else []))
             for start in range(0, max(len(rows), 1 if removed else 0), SNAPSHOT_PART)
         ]
         for connection in subscribers:

@@ -94,8 +94,10 @@ class StatusReporter:
         driver: Callable[[], str],
         guard: MailstoreGuard,
         abilities: Abilities,
+        not_recorded: Callable[[], str] = lambda: "",
     ) -> None:
         self._abilities = abilities
+        self._not_recorded = not_recorded
         self._driver = driver
         self._guard = guard
         self._history = history
@@ -170,6 +172,7 @@ class StatusReporter:
     def _answers(self, maps: tuple[str, int]) -> dict[str, Any]:
         metrics, second = self._metrics, self._comparison
         return {
+            "recording_problem": self._not_recorded(),
             "maps_problem": maps[0],
             "maps_late": maps[1],
             "requests": metrics.requests,
@@ -197,4 +200,5 @@ class StatusReporter:
             "granted_bytes": min(totals.granted, MAX_BYTES),
             "if_full_bytes": min(totals.free, MAX_BYTES),
             "measured": totals.measured,
+            "unreadable": len(self._ledger.unreadable),
         }

@@ -27,7 +27,7 @@ from time import monotonic
 from ..base.errors import MailquotaError, UnreachableError, error_text, sendable
 from ..base.others_folders import Folder, opened
 from ..base.threads import in_thread
-from ..control.results import FolderContents, MessageSize, RecentSum, YearSum
+from ..control.contents import FolderContents, MessageSize, RecentSum, YearSum
 from ..servers.dovecot.doveadm import DoveadmTool
 from ..servers.dovecot.mutf7 import decode
 from .driver import Driver

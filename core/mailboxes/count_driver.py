@@ -25,7 +25,7 @@ from .measure import (
     Unmeasurable,
     counted,
     probe_inbox,
-    reason,
+    unmeasurable,
 )
 from .vsizes import SizeCache, SizeCount, TooMuchToReadError
 
@@ -126,7 +126,7 @@ class CountDriver:
         try:
             folders = self._folders(maildir, known, counting, everything=reads is None)
         except OSError as error:
-            raise Unmeasurable(reason(error)) from error
+            raise unmeasurable(maildir, error) from error
         if not folders and not os.path.isdir(self._store.base):
             raise MailstoreAbsent(f"{self._store.base} is not there")
         if counting.listed:

@@ -121,13 +121,14 @@ class Totals:
 
     def add(self, entry: Entry, sign: int) -> None:
         """Add an entry (``sign`` 1), or take it out (-1), which has to be done before it changes or goes."""
-        used = entry.used
-        self.levels[entry.level] += sign
-        self.granted += sign * max(0, entry.limit or 0)
+        known, limit = entry.known, entry.limit
+        used, messages = (None, None) if known is None else (known.used, known.messages)
+        self.levels[level_of(used, limit, messages, entry.limit_messages)] += sign
         self.verified += sign * (entry.verified_at is not None)
         self.differing += sign * (entry.verdict is not None)
         if used is not None:
             self.used += sign * used
             self.measured += sign
-        if entry.limit is not None:
-            self.free += sign * max(0, entry.limit - (used or 0))
+        if limit is not None and limit > 0:
+            self.granted += sign * limit
+            self.free += sign * max(0, limit - (used or 0))

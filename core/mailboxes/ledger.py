@@ -22,6 +22,7 @@ from .entry import NEVER, Entry, Totals
 from .mailstore import Names
 from .measure import Measurement
 from .row import account_row
+from .unreadable import Unreadable
 from .witness_rules import Verdict, limits_of, without_limit, without_usage
 
 __all__ = ["Differences", "Entry", "Ledger", "Totals"]
@@ -41,6 +42,7 @@ class Ledger:
         self.entries: dict[str, Entry] = {}
         self._names = names or Names()  # gets the spelling of each account, and says which can have a mailbox
         self.totals = Totals()
+        self.unreadable = Unreadable(self.totals)
         self._is_trash = is_trash
         self.generation = 0  # changes when accounts come, go or are switched on or off
         self._domains: dict[str, int] = {}  # accounts in each
@@ -97,9 +99,14 @@ class Ledger:
     def take(self, found: Differences) -> None:
         """Add new accounts, remove missing ones, change limits."""
         for account in found.changed:
-            self._set_account(account)
+            if (entry := self.entries.get(account.address)) is None:
+                self._add_account(account)
+            else:
+                self._change_account(entry, account)
         for address in found.gone:
-            self.totals.add(self.entries.pop(address), -1)
+            entry = self.entries.pop(address)
+            self.totals.add(entry, -1)
+            self.unreadable.discard(entry)
             self._count_domain(address, -1)
             self._names.spell(address, "")
             for waiting in (self._changed, self._unsampled, self._unjudged, self._unverified):
@@ -115,20 +122,18 @@ class Ledger:
         if count:
             self._domains[domain] = count
 
-    def _set_account(self, account: Account) -> None:
-        entry = self.entries.get(account.address)
-        if entry is not None:
-            self._change_account(entry, account)
-            return
-        self._names.spell(account.address, account.spelled)
-        mailbox = self._names.is_user(account.address, account.spelled)
-        entry = self.entries[account.address] = Entry(account, mailbox=mailbox)
-        self._removed.discard(account.address)
-        self._gone_unsampled.discard(account.address)
-        self._count_domain(account.address, 1)
+    def _add_account(self, account: Account) -> None:
+        """Written for speed: at a start there may be 100,000, and mail waits for them."""
+        address, spelled = account.address, account.spelled
+        if spelled:
+            self._names.spell(address, spelled)
+        entry = self.entries[address] = Entry(account, mailbox=self._names.is_user(address, spelled))
+        self._removed.discard(address)
+        self._gone_unsampled.discard(address)
+        self._count_domain(address, 1)
         entry.doubted = self._witnessed
         self.totals.add(entry, 1)
-        self._changed[entry.address] = self._unjudged[entry.address] = self._unverified[entry.address] = entry
+        self._changed[address] = self._unjudged[address] = self._unverified[address] = entry
 
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)
@@ -140,6 +145,7 @@ class Ledger:
             self._unverified[entry.address] = entry
         if account.fault:
             entry.known = None
+            self.unreadable.discard(entry)
         elif entry.fault:
             entry.trouble = None
         bytes_differ = (entry.database_limit, entry.fault) != (account.limit, account.fault)
@@ -203,14 +209,14 @@ class Ledger:
     def set_known(self, entry: Entry, base: Measurement | None, known: Measurement, now: float) -> bool:
         """Take a new measurement that was made when ``base`` was known; ``now`` in seconds since the epoch.
 
-        False, and nothing changes, where the account is gone, or where another thread's measurement came first: of
-        several that go on at once the ledger takes the first, as the others know nothing of it.
+        False, and nothing changes, where the account is gone, or another thread's measurement, which this one does
+        not know of, came first.
         """
         old = entry.known
         if old is not base or self.entries.get(entry.address) is not entry:
             return False
-        entry.measured_at = known.measured_at or now
-        entry.trouble = None
+        entry.measured_at, entry.trouble = known.measured_at or now, None
+        self.unreadable.discard(entry)
         if old is known:
             return True
         self.totals.add(entry, -1)
@@ -225,10 +231,11 @@ class Ledger:
             self._changed[entry.address] = entry
         return True
 
-    def set_trouble(self, entry: Entry, reason: str) -> None:
-        """Forget the usage of a mailbox that can't be measured now, and keep the reason."""
+    def set_trouble(self, entry: Entry, reason: str, *, unreadable: bool = False) -> None:
+        """Forget the usage of a mailbox, for this reason. ``unreadable``: it is so by its owner's doing."""
         if self.entries.get(entry.address) is not entry:
             return
+        self.unreadable.note(entry, unreadable=unreadable)
         if entry.trouble != reason:
             self._changed[entry.address] = entry
         entry.trouble = reason
@@ -249,10 +256,7 @@ class Ledger:
         entry.compared_at = at
 
     def forget_drift(self, entry: Entry) -> None:
-        """After a recount: no difference is known, and the background check is due.
-
-        It has to compare once more, as a delivery during the recount may have made the new maildirsize wrong.
-        """
+        """After a recount: the background check is due, as a delivery meanwhile may have made maildirsize wrong."""
         self.set_drift(entry, None)
         entry.compared_at = NEVER
 
@@ -379,16 +383,16 @@ class Ledger:
         """The entry as consoles and commands get it."""
         return account_row(entry, self._is_trash)
 
-    def take_changes(self) -> tuple[list[AccountRow], list[str]]:
-        """The rows that changed, and the addresses whose accounts went, since the last call."""
+    def take_changed(self) -> tuple[dict[str, Entry], set[str]]:
+        """The entries that changed, by address, and the addresses whose accounts went, since the last call."""
         changed, self._changed = self._changed, {}
         removed, self._removed = self._removed, set()
-        return [self.row(entry) for entry in changed.values()], list(removed)
+        return changed, removed
 
-    def forget_changes(self) -> None:
-        """Drop what ``take_changes`` would return: no console is connected."""
-        self._changed.clear()
-        self._removed.clear()
+    def take_changes(self) -> tuple[list[AccountRow], list[str]]:
+        """The same, with the rows of the entries."""
+        changed, removed = self.take_changed()
+        return [self.row(entry) for entry in changed.values()], list(removed)
 
 
 def _account(entry: Entry, limit: int | None, messages: int | None, fault: str = "") -> Account:

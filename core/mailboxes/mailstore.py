@@ -11,8 +11,9 @@ from ..servers.dovecot.folder_names import NOTHING_IGNORED, IgnoredFolders, Tras
 
 DEFAULT_CHARACTERS = string.ascii_lowercase + string.digits + "._@-"  # of Dovecot's auth_username_chars, in lower case
 _COMPONENT_MAX = 255  # bytes; NAME_MAX of Linux file systems
+_SHORT = _COMPONENT_MAX // 4  # characters that take no more bytes than that, whatever they are
 # No part of a path may have the first two. To doveadm the other two are wildcards, which stand for other users, too.
-_NEVER = frozenset("/\0*?")
+_NEVER = re.compile(r"[/\0*?]")
 
 
 def is_username(address: str, characters: str = DEFAULT_CHARACTERS) -> bool:
@@ -21,18 +22,22 @@ def is_username(address: str, characters: str = DEFAULT_CHARACTERS) -> bool:
     ``characters`` are those that it takes in names, "" for any.
     """
     local, at, domain = address.rpartition("@")
-    if not at or (characters and not _known(characters).issuperset(address)):
+    if not (at and _is_component(local) and _is_component(domain)):
         return False
-    return _NEVER.isdisjoint(address) and address.isprintable() and _is_component(local) and _is_component(domain)
+    if characters and _other_than(characters).search(address):
+        return False
+    return address.isprintable() and not _NEVER.search(address)
 
 
 @functools.lru_cache(8)
-def _known(characters: str) -> frozenset[str]:
-    return frozenset(characters)
+def _other_than(characters: str) -> re.Pattern[str]:
+    return re.compile(f"[^{re.escape(characters)}]")
 
 
 def _is_component(text: str) -> bool:
-    return bool(text) and len(os.fsencode(text)) <= _COMPONENT_MAX and text not in {".", ".."} and "@" not in text
+    if not text or text in {".", ".."} or "@" in text:
+        return False
+    return len(text) <= _SHORT or len(os.fsencode(text)) <= _COMPONENT_MAX
 
 
 class Names:

@@ -12,6 +12,7 @@ directories, into which mail is delivered; changes of other folders are found by
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from enum import Enum
@@ -24,6 +25,8 @@ from .maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, is_over, must_re
 from .mailstore import Mailstore
 
 NO_FILE = 0
+# What a link to itself, a long chain of links, or a file in the place of a folder (and the other way round) comes to.
+_ODD_FILES = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO})
 
 
 class Measurement(msgspec.Struct, frozen=True, gc=False):
@@ -50,8 +53,38 @@ class Unmeasurable(Exception):  # noqa: N818 - a state of the mailbox, not a fau
     """The mailbox can't be read: rights, a file in the wrong place, the whole mailstore absent."""
 
 
+class MadeUnreadable(Unmeasurable):
+    """What can't be read is in the mailbox itself, and its owner put it there."""
+
+
 class MailstoreAbsent(Unmeasurable):
     """The folder above all mailboxes is not there."""
+
+
+def unmeasurable(maildir: str, error: OSError | ValueError) -> Unmeasurable:
+    """The error for people. ``maildir`` is the mailbox in which it arose."""
+    where = error.filename if isinstance(error, OSError) and error.errno in _ODD_FILES else None
+    return _told(reason(error), made=where is not None and _is_made_by_its_owner(maildir, os.fsdecode(where)))
+
+
+def _told(text: str, *, made: bool) -> Unmeasurable:
+    return MadeUnreadable(f"its owner made it unreadable: {text}") if made else Unmeasurable(text)
+
+
+def _is_made_by_its_owner(maildir: str, path: str) -> bool:
+    """Whether a mailbox that can be reached, and what is wrong at ``path`` in it, were not made by root.
+
+    What is wrong further up is for the administrator, and so are rights, file systems that are away, and disks.
+    """
+    try:
+        if os.lstat(maildir).st_uid == 0:
+            return False
+    except (OSError, ValueError):
+        return False
+    try:
+        return os.lstat(path).st_uid != 0
+    except OSError as error:  # what is wrong is a step of the path, such as the mailbox itself
+        return error.errno in _ODD_FILES
 
 
 def probe(
@@ -67,12 +100,12 @@ def probe(
     except (FileNotFoundError, NotADirectoryError):
         return probe_inbox(maildir, known, NO_FILE)
     except (OSError, ValueError) as error:
-        raise Unmeasurable(reason(error)) from error
+        raise unmeasurable(maildir, error) from error
     stamp = _stamp(found)
     if known is not None and known.stamp == stamp and (known.expires_at is None or now < known.expires_at):
         return ProbeOutcome.UNCHANGED if known.source == "maildirsize" else probe_inbox(maildir, known, stamp)
     if not stat.S_ISREG(found.st_mode):
-        raise Unmeasurable("maildirsize is not a file")
+        raise _told("maildirsize is not a file", made=_is_made_by_its_owner(maildir, f"{maildir}/maildirsize"))
     size = _read(maildir)
     if size is None or must_recount(size, limit, most, now - found.st_mtime):
         return ProbeOutcome.COUNT_DUE
@@ -96,7 +129,7 @@ def probe_inbox(maildir: str, known: Measurement | None, stamp: int) -> ProbeOut
             if part.mtime_ns is None or _mtime(f"{maildir}/{name}") != part.mtime_ns:
                 return ProbeOutcome.COUNT_DUE
     except OSError as error:
-        raise Unmeasurable(reason(error)) from error
+        raise unmeasurable(maildir, error) from error
     return ProbeOutcome.UNCHANGED
 
 
@@ -128,7 +161,7 @@ def measure(
             return latest if latest.complete else _with_trash(store, maildir, latest)
         return _count(store, maildir, known)
     except OSError as error:
-        raise Unmeasurable(reason(error)) from error
+        raise unmeasurable(maildir, error) from error
 
 
 def _with_trash(store: Mailstore, maildir: str, known: Measurement) -> Measurement:
@@ -170,7 +203,7 @@ def count_inbox(store: Mailstore, maildir: str, known: Measurement | None) -> Me
         if known is None or known.folders is None or fresh is None or not is_folder(fresh):
             return _count(store, maildir, known)
     except OSError as error:
-        raise Unmeasurable(reason(error)) from error
+        raise unmeasurable(maildir, error) from error
     return counted(store, (fresh, *known.folders[1:]), stamp, known)
 
 
@@ -202,11 +235,11 @@ def _read(maildir: str) -> Maildirsize | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Unmeasurable(reason(error)) from error
+        raise unmeasurable(maildir, error) from error
     try:
         return parse(os.read(handle, MAX_BYTES))
     except OSError as error:
-        raise Unmeasurable(reason(error)) from error
+        raise unmeasurable(maildir, error) from error
     finally:
         os.close(handle)
 

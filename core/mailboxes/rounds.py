@@ -18,7 +18,7 @@ from ..base import restarts
 from ..base.lanes import Lane
 from .driver import Driver
 from .ledger import Entry, Ledger
-from .measure import Measurement, Unmeasurable
+from .measure import MadeUnreadable, Measurement, Unmeasurable
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Measured(NamedTuple):
 
     base: Measurement | None
     outcome: Measurement | str
+    unreadable: bool = False  # its owner made it so
 
 
 Measure = Callable[[str, int | None, Measurement | None, float], Measurement]
@@ -51,7 +52,7 @@ def measure_entry(measure: Measure, entry: Entry) -> Measured:
     try:
         return Measured(base, measure(entry.address, entry.limit, base, time.time()))
     except Unmeasurable as error:
-        return Measured(base, str(error))
+        return Measured(base, str(error), isinstance(error, MadeUnreadable))
 
 
 class _Slice:
@@ -203,7 +204,7 @@ class Poller:
                 log.error("%s could not be measured", entry.address, exc_info=result)
             self._ledger.set_trouble(entry, str(result))
         elif isinstance(result.outcome, str):
-            self._ledger.set_trouble(entry, result.outcome)
+            self._ledger.set_trouble(entry, result.outcome, unreadable=result.unreadable)
         else:
             self._ledger.set_known(entry, result.base, result.outcome, time.time())
 

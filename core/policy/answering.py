@@ -30,7 +30,7 @@ from ..control.results import Explanation
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
 from .compare import QuotaStatusComparison
-from .decision import ACCEPT, DECIDED_STATES, REFUSALS, Rules, Verdict, judge_mailbox, sum_up
+from .decision import ACCEPT, DECIDED_STATES, REFUSALS, Rules, Verdict, is_made_unreadable, judge_mailbox, sum_up
 from .explanation import MailboxVerdict, explanation, with_copies
 from .log import DecisionLog
 from .lookup import PendingLookup, UsageLookup
@@ -250,7 +250,8 @@ class Enforcer:
             await verdicts
         found = {entry.address: self._mailbox_verdict(pending, entry) for entry in route.boxes}
         exempt = self.router.is_exempt_recipient(asked.recipient)
-        made = explanation(self.rules, recipient, size, route, found, exempt=exempt)
+        unreadable = is_made_unreadable(pending.verdicts, route.boxes, self._ledger.unreadable)
+        made = explanation(self.rules, recipient, size, route, found, exempt=exempt, unreadable=unreadable)
         return made if request else with_copies(made, await self._full_copies(recipient, size))
 
     async def _find_by_maps(self, pending: PendingRequest) -> Route:
@@ -361,7 +362,8 @@ class Enforcer:
 
     def _finish(self, pending: PendingRequest, verdict: Verdict) -> bytes:
         missed = missed_by(verdict, pending.verdicts)
-        return self._counted_answers.record(verdict, pending.request, pending.boxes, pending.started, missed)
+        boxes, verdicts = pending.boxes, pending.verdicts
+        return self._counted_answers.record(verdict, pending.request, boxes, pending.started, missed, verdicts=verdicts)
 
     def _wait(self, pending: PendingRequest) -> None:
         # One timer serves all, as a timer for each request would cost more than its answer. All wait equally long, so

@@ -8,7 +8,7 @@ that is larger than Dovecot's largest is too large for every mailbox, also for o
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -72,6 +72,15 @@ def sum_up(verdicts: Collection[Verdict]) -> Verdict:
     return Verdict.TOO_LARGE if verdicts else Verdict.TROUBLE
 
 
+def is_made_unreadable(verdicts: Mapping[Entry, Verdict], boxes: Iterable[Entry], unreadable: Container[Entry]) -> bool:
+    """Whether the owners of all mailboxes that are in trouble made them ``unreadable``.
+
+    One without a verdict was not measured in time. What its owner did is not what kept it from that.
+    """
+    troubled = [entry for entry in boxes if verdicts.get(entry, TROUBLE) is TROUBLE]
+    return bool(troubled) and all(entry in unreadable and entry in verdicts for entry in troubled)
+
+
 def explain_messages(messages: int, most: int) -> str:
     """One sentence on why a mailbox at its limit of messages takes no more."""
     return f"It has {messages:,} of {most:,} messages: at its limit of messages no mail is accepted, whatever its size."
@@ -102,14 +111,17 @@ class VerdictActions(msgspec.Struct, frozen=True, kw_only=True):
     too_large: str
     unknown: str
     trouble: str
+    unreadable: str = ""  # for trouble with mailboxes that their owners made unreadable; "": as trouble
 
     @classmethod
     def shadow(cls) -> VerdictActions:
         """For shadow mode, which decides and records, and never refuses: DUNNO for each verdict."""
         return cls(accept="DUNNO", over_quota="DUNNO", too_large="DUNNO", unknown="DUNNO", trouble="DUNNO")
 
-    def action(self, verdict: Verdict) -> str:
-        """The text after ``action=``."""
+    def action(self, verdict: Verdict, *, unreadable: bool = False) -> str:
+        """The text after ``action=``. ``unreadable``: the owners of all mailboxes in trouble made them so."""
+        if unreadable and verdict is Verdict.TROUBLE and self.unreadable:
+            return self.unreadable
         return "DUNNO" if verdict is Verdict.OTHER else str(getattr(self, verdict.value))
 
 

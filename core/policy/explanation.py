@@ -30,17 +30,24 @@ class MailboxVerdict:
 
 
 def explanation(
-    rules: Rules, recipient: str, size: int, route: Route, found: Mapping[str, MailboxVerdict], *, exempt: bool
+    rules: Rules,
+    recipient: str,
+    size: int,
+    route: Route,
+    found: Mapping[str, MailboxVerdict],
+    *,
+    exempt: bool,
+    unreadable: bool = False,
 ) -> Explanation:
     """The decision on ``recipient`` with its reason.
 
     ``size`` is in bytes, ``found`` has the verdicts by the addresses of the mailboxes, and ``exempt`` is whether the
-    recipient itself is exempt.
+    recipient itself is exempt. ``unreadable``: the owners of all mailboxes in trouble made them so.
     """
     verdict = route.settled or sum_up([finding.verdict for finding in found.values()])
     if verdict is Verdict.OTHER:  # no address, so no account has it
         verdict = Verdict.UNKNOWN
-    action = (VerdictActions.shadow() if rules.shadow else rules.actions).action(verdict)
+    action = (VerdictActions.shadow() if rules.shadow else rules.actions).action(verdict, unreadable=unreadable)
     targets = [_target(rules, end, found.get(end.address)) for end in route.destinations]
     if not targets:
         targets = [_no_mailbox(Destination(recipient, DestinationKind.UNKNOWN))]
@@ -49,6 +56,8 @@ def explanation(
         if exempt
         else _why(rules, size, route, found)
     )
+    if unreadable and verdict is Verdict.TROUBLE and rules.actions.unreadable:
+        why += " For that policy.unreadable is the answer."
     return Explanation(recipient, size, targets, verdict=verdict.value, action=action, why=why)
 
 

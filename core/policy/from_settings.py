@@ -27,6 +27,7 @@ def make_rules(config: Config) -> Rules:
         too_large=policy.toolarge or policy.overquota,
         unknown=policy.nouser,
         trouble=policy.trouble,
+        unreadable=policy.unreadable,
     )
     return Rules(
         actions=actions,

@@ -69,6 +69,12 @@ def _row(fields: _Fields) -> DecisionRow:
     )
 
 
+def _most_wanted(raws: list[_Fields], most: int) -> list[_Fields]:
+    """In their order: refusals before others, newer ones before older."""
+    places = sorted(range(len(raws)), key=lambda at: (bool(raws[at][5]) or raws[at][1] in REFUSALS, at))[-most:]
+    return [raws[at] for at in sorted(places)]
+
+
 def _mailboxes(entries: Sequence[Entry]) -> str:
     """Their addresses, at most ``_NAMED``, and how many there are more."""
     names = [entry.address for entry in entries[:_NAMED]]
@@ -118,6 +124,13 @@ class DecisionLog:
         shown = min(new, most, len(self._newest))
         rows = [_row(raw) for raw in list(self._newest)[len(self._newest) - shown :]] if shown else []
         return rows, new - shown
+
+    def pick(self, count: int, most: int) -> tuple[list[Callable[[], DecisionRow]], int]:
+        """As ``since``, for a thread, which makes the rows; where there are more, refusals and the newest are taken."""
+        new = self.count - count
+        kept = list(self._newest)[max(0, len(self._newest) - new) :]
+        chosen = kept if len(kept) <= most else _most_wanted(kept, most)
+        return [partial(_row, raw) for raw in chosen], new - len(chosen)
 
     def backlog(self) -> Iterator[list[DecisionRow]]:
         """All decisions that are kept now, oldest first, in parts: all at once would hold up the loop."""

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from ..base.lanes import Lane
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
-from ..mailboxes.measure import Measurement, ProbeOutcome
+from ..mailboxes.measure import MadeUnreadable, Measurement, ProbeOutcome
 from .watch import FRESH_SECONDS, EventCounts, Watch
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class UsageLookup:
         if isinstance(result, Exception):
             if lookup.entry.trouble is None:
                 log.warning("%s can't be measured: %s", lookup.entry.address, result)
-            self._ledger.set_trouble(lookup.entry, str(result))
+            self._ledger.set_trouble(lookup.entry, str(result), unreadable=isinstance(result, MadeUnreadable))
         self._done(lookup, None)
 
     def _hangs(self, lookup: PendingLookup) -> None:

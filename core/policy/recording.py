@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..mailboxes.ledger import Entry, Ledger
 from ..settings.actions import PROBE
 from .compare import QuotaStatusComparison
-from .decision import REFUSALS, TROUBLE, Rules, Verdict, VerdictActions
+from .decision import REFUSALS, TROUBLE, Rules, Verdict, VerdictActions, is_made_unreadable
 from .log import DecisionLog
 from .metrics import Metrics
 from .protocol import answer
 
+_NONE: Mapping[Entry, Verdict] = {}
 _PROBED = b"\n" + PROBE[:-1]  # as RequestReader returns it
 
 
@@ -32,19 +33,29 @@ class CountedAnswers:
         self._comparison = comparison
         self._shadow = False
         self._answers: dict[Verdict, bytes] = {}
+        self._unreadable = b""  # the answer for trouble where owners made their mailboxes unreadable
 
     def set_rules(self, rules: Rules) -> None:
         """Take new settings, from the next answer on."""
         self._shadow = rules.shadow
         actions = VerdictActions.shadow() if rules.shadow else rules.actions
         self._answers = {verdict: answer(actions.action(verdict)) for verdict in Verdict}
+        self._unreadable = answer(actions.action(TROUBLE, unreadable=True))
 
     def record(
-        self, verdict: Verdict, request: bytes, entries: Sequence[Entry], started: int, missed: tuple[str, ...] = ()
+        self,
+        verdict: Verdict,
+        request: bytes,
+        entries: Sequence[Entry],
+        started: int,
+        missed: tuple[str, ...] = (),
+        *,
+        verdicts: Mapping[Entry, Verdict] = _NONE,
     ) -> bytes:
         """Count and record an answer; its bytes.
 
-        ``started`` is when the request came, in nanoseconds of perf_counter; ``missed`` is as in ``missed_by``.
+        ``started`` is when the request came, in nanoseconds of perf_counter; ``missed`` is as in ``missed_by``;
+        ``verdicts`` are those of the mailboxes, which tell apart the answers for trouble.
         """
         if not entries and request == _PROBED:
             return self._answers[verdict]
@@ -64,6 +75,8 @@ class CountedAnswers:
         self._decisions.add(verdict, request, entries, micros, missed, shadow=self._shadow)
         if self._comparison.wanted:
             self._comparison.put(request, verdict)
+        if verdict is TROUBLE and is_made_unreadable(verdicts, entries, self._ledger.unreadable):
+            return self._unreadable
         return self._answers[verdict]
 
     def fault(self) -> bytes:

@@ -81,6 +81,11 @@ def refresh_time(value: str) -> None:
         raise refuse(value, f"{_SHORTEST_REFRESH:g} s or longer")
 
 
+def size(value: str) -> None:
+    """A size in bytes, 0 included."""
+    parse_size(value)
+
+
 def duration(value: str) -> None:
     """A duration, 0 included."""
     parse_duration(value)

@@ -177,6 +177,13 @@ class Policy(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     trouble: Annotated[str, doc("answer when mailquota can't decide, as while the database is away", checks.answer)] = (
         "DUNNO"
     )
+    unreadable: Annotated[
+        str,
+        doc(
+            "answer when the mailbox's own owner made it unreadable, as by a link to itself; empty: as trouble",
+            checks.answer_or_nothing,
+        ),
+    ] = ""
     grace: Annotated[
         str,
         doc(
@@ -291,6 +298,19 @@ class State(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = "sqlite:////var/lib/mailquota/state.db"
     keep_history: Annotated[str, doc("how long samples are kept", checks.duration_above_zero)] = "400d"
+    recordings: Annotated[
+        str,
+        doc("room for the recordings that mailquota replay shows; 0: nothing is recorded", checks.size),
+    ] = "500M"
+    keep_recordings: Annotated[str, doc("how long recordings are kept", checks.duration_above_zero)] = "7d"
+    recordings_folder: Annotated[
+        str,
+        doc(
+            "folder of the recordings; empty: recordings, beside the state database. Where that is on a server, nothing"
+            " is recorded then",
+            checks.optional(checks.file_path),
+        ),
+    ] = ""
 
     @property
     def url(self) -> DatabaseUrl:
@@ -364,6 +384,11 @@ class Settings(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def needs_restart(old: Settings, new: Settings) -> str | None:
     """A message naming changed sections that a running engine does not follow; None where it follows all changes."""
-    old = msgspec.structs.replace(old, mailstore=msgspec.structs.replace(old.mailstore, driver=new.mailstore.driver))
+    followed = {"recordings": new.state.recordings, "keep_recordings": new.state.keep_recordings}
+    old = msgspec.structs.replace(
+        old,
+        mailstore=msgspec.structs.replace(old.mailstore, driver=new.mailstore.driver),
+        state=msgspec.structs.replace(old.state, **followed),
+    )
     kept = [f"[{name}]" for name in ("mailstore", "control", "state") if getattr(old, name) != getattr(new, name)]
     return f"changes in {' and '.join(kept)} need a restart" if kept else None

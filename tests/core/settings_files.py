@@ -56,6 +56,7 @@ toolarge = ""
 success = "DUNNO"
 nouser = "DUNNO"
 trouble = "DUNNO"
+unreadable = ""
 grace = "10%"
 recipient_delimiter = "+"
 aliases = true
@@ -79,6 +80,9 @@ templates = "/etc/mailquota/templates"
 [state]
 database = "sqlite:////var/lib/mailquota/state.db"
 keep_history = "400d"
+recordings = "1G"
+keep_recordings = "30d"
+recordings_folder = "/srv/recordings"
 [control]
 socket = "/run/mailquota/control.sock"
 group = "mailquota"

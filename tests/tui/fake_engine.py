@@ -19,7 +19,7 @@ import msgspec
 
 from mailquota.core.base.errors import UsageError
 from mailquota.core.base.model import AccountRow
-from mailquota.core.base.units import parse_limit
+from mailquota.core.base.units import format_limit, parse_limit
 from mailquota.core.control.client import Client, EngineGoneError
 from mailquota.core.control.framing import OrderReader, Refused, encode, encode_result
 from mailquota.core.control.messages import (
@@ -53,6 +53,7 @@ from mailquota.core.control.messages import (
     Subscribe,
     TrialWarning,
     Undo,
+    UndoPart,
     Warn,
     Watch,
     Welcome,
@@ -102,6 +103,7 @@ class FakeEngine:
         self.held = asyncio.Event()  # recalculations wait for it after the first account
         self.held.set()
         self.snapshots = True
+        self.changes_told = True  # else a console keeps the rows that it has
         self._writers: list[asyncio.StreamWriter] = []
         self._subscribed: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -176,7 +178,8 @@ class FakeEngine:
         for address in removed:
             self.rows.pop(address, None)
         self.rows.update({row.address: row for row in rows})
-        self.tell(Delta(list(rows), list(removed)))
+        if self.changes_told:
+            self.tell(Delta(list(rows), list(removed)))
 
     def live(self, *, idle: bool = False) -> None:
         """From now on something happens each second, or nothing but time."""
@@ -275,7 +278,8 @@ class FakeEngine:
             return self._warnings_sent(order)
         assert isinstance(order, Undo | PlanUndo)
         edit, plans = self._undone(order.entry), isinstance(order, PlanUndo)
-        results = [self._undo(row, dry_run=plans) for row in edit]
+        out = order.without if isinstance(order, UndoPart) else ()
+        results = [self._undo(row, dry_run=plans) for row in edit if row.address not in out]
         return UndoPlan(edit, results) if plans else results
 
     def _warnings_sent(self, order: Warn | TrialWarning) -> list[WarnResult] | WarnResult:
@@ -307,6 +311,10 @@ class FakeEngine:
         if row.address in self.row_errors:
             return SetResult(row.address, account.limit_bytes, account.limit_bytes, error=self.row_errors[row.address])
         limit = None if row.old is None or row.old == "unlimited" else int(row.old)
+        if row.new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
+            now = format_limit(account.limit_bytes)
+            words = f"the limit of {row.address} is {now} by now, set by anna on 2026-07-01; nothing was changed"
+            return SetResult(row.address, account.limit_bytes, account.limit_bytes, error=words)
         if dry_run:
             return SetResult(row.address, account.limit_bytes, limit, account.used_bytes)
         undoes = row.id if row.undoes is None else None

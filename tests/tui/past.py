@@ -8,17 +8,14 @@ import msgspec
 
 from mailquota.core.base.growth import forecast
 from mailquota.core.base.model import AccountRow, Level, Point, Trend
+from mailquota.core.control.contents import FolderContents, MessageSize, RecentSum, YearSum
 from mailquota.core.control.results import (
     DecisionRow,
     Details,
     Folder,
-    FolderContents,
     JournalRow,
-    MessageSize,
     Preview,
-    RecentSum,
     WarningRow,
-    YearSum,
 )
 from mailquota.core.doctor.model import Finding
 from tests.tui import world

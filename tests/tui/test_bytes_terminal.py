@@ -164,7 +164,7 @@ def test_a_key_to_suspend_before_there_is_a_screen(handing_over: CommandLine) ->
         while "?1049h" not in terminal.see():  # the screen is being set up
             terminal.type("\x1a")
             time.sleep(0.02)
-        terminal.wait_for("Accounts")
+        terminal.wait_for("Accounts", JOHN)  # its engine answers by then
         assert ask(handing_over.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n"
         assert psutil.Process(terminal.process.pid).status() != psutil.STATUS_STOPPED
 

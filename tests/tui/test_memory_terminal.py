@@ -78,6 +78,14 @@ def test_filters_columns_and_order_by_what_a_terminal_sends(engine: SmallWorld, 
         terminal.wait_for("anna@example.com")
         terminal.type("'q")
         terminal.wait_for("2 of 5")
+        terminal.type("5/start\rFs")
+        terminal.wait_for("The filter is kept: ' s")
+        terminal.type("q")
+        assert terminal.wait() == 0
+    with Terminal(*words, env=env(tmp_path)) as terminal:
+        terminal.wait_for("anna@example.com")
+        terminal.type("5's")
+        terminal.wait_for("Journal / start")
         terminal.type("q")
         assert terminal.wait() == 0
 

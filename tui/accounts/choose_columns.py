@@ -50,7 +50,7 @@ class ColumnTable(LiveTable):
         """All columns."""
         return len(self._order)
 
-    def key_at(self, index: int) -> Hashable | None:
+    def identity_at(self, index: int) -> Hashable | None:
         """The key of the column."""
         return self._order[index].key if 0 <= index < len(self._order) else None
 

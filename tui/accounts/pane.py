@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from textual import on
@@ -23,11 +22,12 @@ from ..desk import account_columns, captions
 from ..desk.account_columns import BY_KEY, COLUMNS
 from ..desk.account_list import SLICE, View
 from ..desk.desk import Desk, Tell, is_seen
-from ..desk.kept import is_filter
 from ..desk.modes import NAMES
+from ..desk.screen_memory import ACCOUNTS, ScreenMemory
 from ..desk.session import Changes
 from ..draw import format as fmt
 from ..draw.grid import Column
+from ..frame.saved_filters import SAVING, SavesFilters
 from ..frame.sort_menu import SortMenu
 from ..frame.sorted_screen import SORTING
 from ..widgets.background import background
@@ -35,7 +35,6 @@ from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
 from ..widgets.title_rule import TitleRule
 from .choose_columns import ChooseColumns
-from .saved_filters import ForgetFilter, KeepFilter, RecallFilter
 from .table import AccountTable
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
@@ -56,15 +55,12 @@ class WayBack(NamedTuple):
     top: int
 
 
-class AccountsPane(Vertical):
+class AccountsPane(SavesFilters, Vertical):
     """Another order or filter is made in slices, so that keys are handled meanwhile, even with 100,000 accounts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
-        Binding(
-            "F", "keep_filter", "Keep filter", show=False, tooltip="keep the filter under a letter; without one forget"
-        ),
-        Binding("apostrophe", "recall_filter", "Kept filters", show=False, tooltip="bring back the filter of a letter"),
+        *SAVING,
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
         *SORTING,
         Binding("v", "range", "Range", show=False, tooltip="mark all that the cursor passes; v again ends it"),
@@ -84,10 +80,11 @@ class AccountsPane(Vertical):
         super().__init__(id="pane")
         self.desk = desk
         self.accounts = desk.accounts
+        self.filters = ScreenMemory(desk.memory, ACCOUNTS)
         self.table = AccountTable(self.accounts, desk.context)
         self._recall()
         self._title = TitleRule()
-        self._filter_line = FilterLine(FORMS, desk.glyphs, id="filter", history=lambda: desk.memory.kept.filters)
+        self._filter_line = FilterLine(FORMS, desk.glyphs, id="filter", history=lambda: self.filters.last)
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
         self._way_back: WayBack | None = None
@@ -185,8 +182,7 @@ class AccountsPane(Vertical):
     def action_filter(self) -> None:
         """Open the filter line."""
         self.add_class("-filtering")
-        found = self.accounts.wanted.filter
-        self._filter_line.open(found.text if found is not None else "")
+        self._filter_line.open(self.filtered)
         self._say_found()
 
     def _read(self, text: str) -> Filter | None:
@@ -237,43 +233,20 @@ class AccountsPane(Vertical):
         """Close the line. It stays open with a text that is not valid: the list would not match it."""
         found = self._read(self._filter_line.text)
         if found is not None:
-            if is_filter(found.text) and found.words:
-                self.desk.memory.keep(filters=(found.text,))
+            if found.words:
+                self.filters.used(found.text)
             self._close_line()
 
-    def action_keep_filter(self) -> None:
-        """Ask for the letter to keep the filter under; without a filter, for the one to forget."""
+    @property
+    def filtered(self) -> str:
         found = self.accounts.wanted.filter
-        if found is not None and is_filter(found.text):
-            self.app.push_screen(KeepFilter(self.desk, found.text), partial(self._save, found.text))
-        elif self.desk.memory.kept.saved:
-            self.app.push_screen(ForgetFilter(self.desk), partial(self._save, None))
-        else:
-            self.post_message(Tell((("There is no filter to keep; / makes one", "quiet"),)))
+        return "" if found is None else found.text
 
-    def _save(self, text: str | None, letter: str | None) -> None:
-        if letter is None:
-            return
-        self.desk.memory.keep(saved={letter: text})
-        said = (
-            f"The filter is kept: ' {letter} brings it back" if text is not None else f"Forgot the filter of {letter}"
-        )
-        self.post_message(Tell(((said, "good"),)))
-
-    def action_recall_filter(self) -> None:
-        """Ask for the letter of a filter, and filter by it."""
-        if self.desk.memory.kept.saved:
-            self.app.push_screen(RecallFilter(self.desk), self._recall_filter)
-        else:
-            self.post_message(Tell((("No filter is kept yet; F keeps the present one", "quiet"),)))
-
-    def _recall_filter(self, letter: str | None) -> None:
-        text = self.desk.memory.kept.saved.get(letter or "")
-        if text is None:
-            return
+    def use_filter(self, text: str) -> None:
+        """Filter by this text; one that is not valid, as by another version or by hand, is told."""
         try:
             parse_filter(text)
-        except UsageError as error:  # kept by another version, or by hand
+        except UsageError as error:
             self.post_message(Tell(((fmt.literal(str(error), self.desk.glyphs), "over"),)))
         else:
             self._typed(FilterLine.Typed(text))

@@ -110,7 +110,7 @@ class AccountTable(LiveTable):
         """How many match the filter."""
         return len(self.accounts)
 
-    def key_at(self, index: int) -> Hashable | None:
+    def identity_at(self, index: int) -> Hashable | None:
         """The address of the account."""
         row = self.accounts.at(index)
         return row.address if row is not None else None

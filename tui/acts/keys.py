@@ -13,6 +13,7 @@ from ..desk.desk import Desk, LiveScreen
 from ..draw.format import Line
 from ..journal.undo import Undo
 from ..warnings.warn import Warn
+from ..widgets.painted import SCREEN_LOOKS
 from .edit_limit import EditLimit
 from .empty_trash import EmptyTrash
 from .recalculate import Recalculate
@@ -21,6 +22,7 @@ from .recalculate import Recalculate
 class ActingScreen(Screen[None], LiveScreen):
     """A subclass says which accounts the keys act on, and shows what was done."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "edit_limit", "Edit limit", tooltip="edit the limit, for good or until a day"),
         Binding("r", "recalculate", "Recalculate", tooltip="recount the mailbox"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.times import local_time
 from mailquota.core.base.units import format_age, format_count, format_size
-from mailquota.core.control.results import FolderContents, RecentSum, YearSum
+from mailquota.core.control.contents import FolderContents, RecentSum, YearSum
 
 from ..draw import format as fmt
 from ..draw.format import Line, Run

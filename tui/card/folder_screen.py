@@ -12,8 +12,8 @@ from textual.screen import Screen
 
 from mailquota.core.base.errors import MailquotaError
 from mailquota.core.base.model import AccountRow
+from mailquota.core.control.contents import FolderContents
 from mailquota.core.control.messages import GetFolder
-from mailquota.core.control.results import FolderContents
 
 from ..desk import captions
 from ..desk.desk import Copied, Desk, LiveScreen, is_seen
@@ -26,6 +26,7 @@ from ..widgets.background import background
 from ..widgets.foot import Foot
 from ..widgets.head import Head
 from ..widgets.note_line import NoteLine
+from ..widgets.painted import SCREEN_LOOKS
 from ..widgets.text_list import TextList
 from ..widgets.title_rule import TitleRule
 from .folder_page import FolderPage
@@ -35,6 +36,7 @@ class FolderScreen(Screen[str], LiveScreen):
     """The engine looks through the folder once, as that may take seconds. Closing it gives the last folder shown."""
 
     TITLE = "Folder"
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     AUTO_FOCUS = "TextList"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "look_again", "Look again", tooltip="look through the folder again"),

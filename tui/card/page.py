@@ -42,6 +42,9 @@ NAMES = {
 }
 
 
+NO_HISTORY = "no history yet"
+
+
 class LaidOut(NamedTuple):
     """The lines of a card; the first folder, if there is one, is on line ``folders_from``."""
 
@@ -100,14 +103,15 @@ class Card:
         if self.problem:
             yield ((f" history off: {fmt.literal(self.problem, context.glyphs)}", "near"),)
         if not details.points:
-            yield ((" no history yet", "quiet"),)
+            yield ((f" {fmt.literal(details.missing, context.glyphs) or NO_HISTORY}", "quiet"),)
         elif width >= PLOT_FROM:
             yield from plot.plot(details, width - 1, height, context)
         yield ()
 
     def _section(self, name: str, width: int, context: Context, *, ruled: bool = True) -> Iterator[Line]:
         details = self.details or BARE
-        nothing = details.remark if name == "changes" and details.remark else "none"
+        why = {"changes": details.remark, "folders": details.missing, "aliases": details.missing}.get(name)
+        nothing = why or "none"
         yield from title(NAMES[name], width if ruled else 0, context)
         if name == "folders":
             given = list(folders.lines(details.folders, width, context, self.chosen if ruled else ""))
@@ -246,7 +250,7 @@ def past(details: Details, context: Context) -> Iterator[str]:
             yield f"{fmt.plural(days, 'day')} ago {format_size(held[-1].used_bytes)}"
     if details.points and context.now - details.points[0].at < plot.DAY:
         yield f"{format_age(context.now - details.points[0].at)} ago {format_size(details.points[0].used_bytes)}"
-    yield f"now {fmt.size(details.row.used_bytes, context.glyphs)}" if details.points else "no history yet"
+    yield f"now {fmt.size(details.row.used_bytes, context.glyphs)}" if details.points else details.missing or NO_HISTORY
 
 
 # ---- how lines stand on a screen

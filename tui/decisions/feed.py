@@ -76,6 +76,7 @@ class Feed:
         self.filter = DecisionFilter()
         self.paused = False
         self._all: list[NumberedDecision] = []
+        self._forgotten = 0
         self._taken = 0  # how many of the session's decisions were taken
         self._order: Order[DecisionRow] | None = None  # other than the newest first
         self._sorted: list[NumberedDecision] = []  # in that order
@@ -92,7 +93,9 @@ class Feed:
 
     def take(self, session: Session) -> bool:
         """Take new decisions from the session; returns whether there were any."""
-        if self.paused or session.received == self._taken:
+        if session.forgotten > self._forgotten:
+            self._forgotten, self._all, self.shown = session.forgotten, [], []
+        elif self.paused or session.received == self._taken:
             return False
         rows = islice(session.decisions, max(0, len(session.decisions) - session.received + self._taken), None)
         first = max(self._taken, session.received - len(session.decisions))

@@ -146,7 +146,8 @@ class DecisionsScreen(SortedScreen[DecisionRow]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """The same key is Pause, and Go on during a pause."""
-        return {"pause": not self.feed.paused, "go_on": self.feed.paused}.get(action, True)
+        live = not self.desk.is_replay  # there the key holds the replay
+        return {"pause": live and not self.feed.paused, "go_on": live and self.feed.paused}.get(action, True)
 
     def action_pause(self) -> None:
         """Take no new decisions."""

@@ -66,7 +66,7 @@ class DecisionTable(LiveTable):
         """How many match the filter."""
         return len(self.feed)
 
-    def key_at(self, index: int) -> Hashable | None:
+    def identity_at(self, index: int) -> Hashable | None:
         """The number of the decision."""
         found = self.feed.at(index)
         return found.number if found is not None else None
@@ -86,7 +86,7 @@ class DecisionTable(LiveTable):
 
     def pinned(self, index: int) -> Hashable | None:
         """The decision that the cursor follows; None while it follows the newest."""
-        return None if self.newest else self.key_at(index)
+        return None if self.newest else self.identity_at(index)
 
     def stays(self, index: int) -> bool:
         """Whether the window stays where it is: only while the cursor follows the newest; in another order as usual."""

@@ -1,9 +1,9 @@
 """The accounts as the table shows them: sorted, filtered, marked. Pure.
 
 Theory of operation. ``rows`` has every account by address. ``order`` has the addresses that match the filter, in the
-order of the sorted column. Each has a sort value in ``_values``, computed when its row comes, so that a change of a few
-rows costs two binary searches each and never a sort of everything. Equal values go by address, so each account has
-exactly one position.
+order of the sorted column. Each has a sort value in ``_values``, computed when its row comes, so that a change of some
+rows costs two binary searches each and not a sort of everything: keys wait meanwhile. A row whose sort value stays the
+same costs none. Equal values go by address, so each account has exactly one position.
 
 Another view (column, direction, filter) of many accounts takes a while. ``arrange`` makes it in slices, and the caller
 handles keys between them; the old view stays until the last slice. Rows that change meanwhile are noted in
@@ -15,7 +15,7 @@ An account stays marked through filters, sorting and changes, until it is unmark
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,8 @@ from ..draw.grid import Column
 from .account_columns import DEFAULT
 
 SLICE = 250  # accounts; with the slowest regular expression and the longest addresses a tenth of a second
-_FEW = 64  # changed rows; for more, one pass over all rows costs less than a binary search for each
+_FEW = 64  # changed rows; for more, one pass over the order costs less than moving its end for each
+_SEARCH = 32  # binary searches cost less than sorting all again up to one of so many accounts
 _LAST = float("inf")
 
 
@@ -94,9 +95,8 @@ class AccountList:
             yield
             if self._addresses_from != snapshot:  # a new snapshot came, and it is sorted as wanted already
                 return
-        # By address already, and sorting is stable: comparing plain numbers is several times faster than pairs.
-        self.order = sorted(values, reverse=True) if view.backwards else sorted(values, key=values.__getitem__)
         self.view, self._values = view, values
+        self.order = self._sorted(values)
         self._bring_in(self._touched, now)
 
     # ---- rows come and go
@@ -128,33 +128,53 @@ class AccountList:
         if came:
             self._addresses = sorted(self._addresses + came)  # a sorted run and a few more: close to linear
 
-    def _bring_in(self, addresses: Iterable[str], now: float) -> None:
-        """Put these accounts where they belong in the order now."""
-        old = [address for address in addresses if address in self._values]
+    def _bring_in(self, addresses: Collection[str], now: float) -> None:
+        """Put these accounts where they belong in the order now. Those with the same sort value stay where they are."""
         found = self.view.filter
         rows = [self.rows[address] for address in addresses if address in self.rows]
-        through = [row for row in rows if found is None or found.matches(row, now)]
-        if len(old) > _FEW or len(through) > _FEW:
-            self._place_many(set(old), through)
-        else:
-            self._place_few(old, through)
-
-    def _place_few(self, old: list[str], rows: list[AccountRow]) -> None:
+        values = self.view.values(rows if found is None else [row for row in rows if found.matches(row, now)])
+        old = self._values
+        gone = {address for address in addresses if address in old and values.get(address) != old[address]}
+        came = {address: value for address, value in values.items() if old.get(address) != value}
         # Positions are looked up by the old values, so these are removed before the new ones are known.
-        for address in old:
-            del self.order[bisect_left(self.order, self._key(address), key=self._key)]
-            del self._values[address]
-        self._values.update(self.view.values(rows))
-        for row in rows:
-            insort(self.order, row.address, key=self._key)
+        self._take_out(gone)
+        self._values.update(came)
+        self._put_in(came)
 
-    def _place_many(self, old: set[str], rows: list[AccountRow]) -> None:
-        self.order = [address for address in self.order if address not in old]
-        for address in old:
+    def _take_out(self, gone: set[str]) -> None:
+        if len(gone) > _FEW:
+            self.order = [address for address in self.order if address not in gone]
+        else:
+            for address in gone:
+                del self.order[bisect_left(self.order, self._key(address), key=self._key)]
+        for address in gone:
             del self._values[address]
-        self._values.update(self.view.values(rows))
-        self.order += [row.address for row in rows]
-        self.order.sort(key=self._key)
+
+    def _put_in(self, came: Collection[str]) -> None:
+        if len(came) <= _FEW:
+            for address in came:
+                insort(self.order, address, key=self._key)
+        elif len(came) <= len(self.order) // _SEARCH:
+            self._merge(sorted(came, key=self._key))
+        else:
+            values = self._values
+            self.order = self._sorted({address: values[address] for address in self._addresses if address in values})
+
+    def _merge(self, came: list[str]) -> None:
+        """Put in many, in their order: a binary search for each, and the runs between them are copied as they are."""
+        old, self.order, done = self.order, list[str](), 0
+        for address in came:
+            start, done = done, bisect_left(old, self._key(address), lo=done, key=self._key)
+            self.order += old[start:done]
+            self.order.append(address)
+        self.order += old[done:]
+
+    def _sorted(self, values: dict[str, float]) -> list[str]:
+        """All of these, which are sorted by address already.
+
+        Sorting is stable, so plain numbers are compared, which is several times faster than pairs.
+        """
+        return sorted(values, reverse=True) if self.view.backwards else sorted(values, key=values.__getitem__)
 
     def _key(self, address: str) -> tuple[Any, ...]:
         """The sort value and the address: the unique position of an account."""

@@ -26,6 +26,10 @@ from .pace import Pace
 from .session import Changes, Session, State
 from .tiles import ConsoleKind
 
+READ_ONLY = {  # why nothing can be changed; by whether it is a replay
+    False: "Read-only: you may only look here, as a member of control.read_only_group",
+    True: "A replay shows what was recorded: nothing can be changed in it",
+}
 LIMITS = frozenset({"edit_limit", "undo"})  # actions that set limits
 CHANGING = LIMITS | {"recalculate", "empty_trash", "warn", "send_test"}  # actions of keys that change something
 
@@ -105,9 +109,7 @@ class Desk:
             return f"No engine: {session.reason or 'the connection ended'}; trying again"
         if welcome is None:
             return "No engine is connected yet"
-        if not welcome.may_change:
-            return "Read-only: you may only look here, as a member of control.read_only_group"
-        return self._impossible(action)
+        return self._impossible(action) if welcome.may_change else READ_ONLY[welcome.replay]
 
     def _impossible(self, action: str) -> str:
         """What the engine says that it can't do at all."""
@@ -115,6 +117,11 @@ class Desk:
         if status is None:
             return ""
         return status.limits_problem if action in LIMITS else status.recount_problem * (action == "recalculate")
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether the engine plays a recording."""
+        return self.session.welcome is not None and self.session.welcome.replay
 
     @property
     def shadow(self) -> bool:

@@ -24,7 +24,8 @@ class Kept(msgspec.Struct, frozen=True):
     """Empty or None: as the console starts without it.
 
     ``sort`` and ``columns`` are keys of columns, these in their order; ``pace`` is in seconds;
-    ``filters`` are the last ones, newest first; ``saved`` filters by their letter.
+    ``filters`` are the last ones of the accounts, newest first; ``saved`` filters by their letter. ``past`` and
+    ``letters`` are the same of each other screen, by its name; ``past`` also has the last commands.
     """
 
     theme: str = ""
@@ -35,6 +36,8 @@ class Kept(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     saved: dict[str, str] = {}
+    past: dict[str, tuple[str, ...]] = {}
+    letters: dict[str, dict[str, str]] = {}
 
 
 def _is_word(value: Any) -> bool:
@@ -46,6 +49,18 @@ def is_filter(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST and value.isprintable()
 
 
+def _are_filters(value: Any) -> bool:
+    return isinstance(value, list) and all(map(is_filter, value))
+
+
+def _are_lettered(value: Any) -> bool:
+    return isinstance(value, dict) and all(LETTERS.fullmatch(key) and is_filter(text) for key, text in value.items())
+
+
+def _each(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(_is_word(key) and check(one) for key, one in value.items())
+
+
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "theme": _is_word,
     "mouse": lambda value: isinstance(value, bool),
@@ -53,10 +68,10 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "inverted": lambda value: isinstance(value, bool),
     "pace": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 3600,
     "columns": lambda value: isinstance(value, list) and all(map(_is_word, value)),
-    "filters": lambda value: isinstance(value, list) and all(map(is_filter, value)),
-    "saved": lambda value: (
-        isinstance(value, dict) and all(LETTERS.fullmatch(key) and is_filter(text) for key, text in value.items())
-    ),
+    "filters": _are_filters,
+    "saved": _are_lettered,
+    "past": _each(_are_filters),
+    "letters": _each(_are_lettered),
 }
 
 
@@ -67,6 +82,7 @@ def read(content: str) -> tuple[Kept, list[str]]:
     wrong = [f"{key} is not used, as its value is wrong" for key in _CHECKS if key in data and key not in good]
     for key in ("columns", "filters"):
         good[key] = tuple(good.get(key, ()))
+    good["past"] = {name: tuple(filters) for name, filters in good.get("past", {}).items()}
     return Kept(**good), wrong
 
 
@@ -83,9 +99,36 @@ def merged(kept: Kept, changes: Mapping[str, Any]) -> Kept:
     if "filters" in values:
         values["filters"] = latest((*values["filters"], *kept.filters))
     if "saved" in values:
-        saved = {**kept.saved, **values["saved"]}
-        values["saved"] = {key: text for key, text in saved.items() if text is not None}
+        values["saved"] = _with(kept.saved, values["saved"])
+    if "past" in values:
+        new = {name: latest((*texts, *kept.past.get(name, ()))) for name, texts in values["past"].items()}
+        values["past"] = {**kept.past, **new}
+    if "letters" in values:
+        saved = {name: _with(kept.letters.get(name, {}), texts) for name, texts in values["letters"].items()}
+        values["letters"] = {**kept.letters, **saved}
     return msgspec.structs.replace(kept, **values)
+
+
+def _with(saved: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    return {letter: text for letter, text in {**saved, **changes}.items() if text is not None}
+
+
+def together(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Two changes as one: the later one counts, and its filters come first."""
+    both = {**earlier, **later}
+    for key in {"filters", "saved", "past", "letters"} & earlier.keys() & later.keys():
+        both[key] = _joined(earlier[key], later[key])
+    return both
+
+
+def _joined(earlier: Any, later: Any) -> Any:
+    """Tuples one behind the other, mappings as one; so are the values of these."""
+    if isinstance(earlier, tuple) and isinstance(later, tuple):
+        return (*later, *earlier)
+    if isinstance(earlier, Mapping) and isinstance(later, Mapping):
+        shared = earlier.keys() & later.keys()
+        return {**earlier, **later, **{key: _joined(earlier[key], later[key]) for key in shared}}
+    return later
 
 
 def latest(filters: Iterable[str]) -> tuple[str, ...]:

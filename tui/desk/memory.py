@@ -27,10 +27,10 @@ from mailquota.core.base.others_folders import Folder, opened
 from mailquota.core.base.text import visible
 from mailquota.core.base.threads import within
 
-from .kept import Kept, merged, read, written
+from .kept import Kept, merged, read, together, written
 
 FILE = "console.toml"
-LONGEST = 64 * 1024  # bytes
+LONGEST = 1024 * 1024  # bytes
 SECONDS = 1.0  # that a folder which hangs is waited for, at the start and at the end
 _TURN = 0.02
 _FOREIGN = "the folder, or one on its way, belongs to another user"
@@ -125,11 +125,7 @@ class Memory:
         """Remember these fields of Kept. ``filters`` come before the others; None in ``saved`` forgets a letter's."""
         self.kept = merged(self.kept, changes)
         with self._noting:
-            if "saved" in changes:
-                changes["saved"] = {**self._changes.get("saved", {}), **changes["saved"]}
-            if "filters" in changes:
-                changes["filters"] = (*changes["filters"], *self._changes.get("filters", ()))
-            self._changes.update(changes)
+            self._changes = together(self._changes, changes)
 
     def write(self) -> None:
         """Put what was changed into the file. Blocking; called in a thread."""

@@ -64,6 +64,7 @@ class Session:
     status: Status | None = None
     decisions: deque[DecisionRow] = field(default_factory=lambda: deque(maxlen=KEPT_DECISIONS))
     received: int = 0  # number of all decisions so far, also of those that are not kept any more
+    forgotten: int = 0  # as many of them are no longer valid: a replay jumped to another time
     skipped: int = 0  # decisions that the engine left out, as there were too many to show
     faults: int = 0  # number of checks that failed in the last examination of this server
     loaded: int = 0  # rows of the snapshot that is coming in
@@ -110,6 +111,9 @@ class Session:
     def _take_decisions(self, event: Decisions) -> None:
         """Add decisions; from the backlog after a reconnect only those that are not known yet."""
         rows = event.rows
+        if event.first:
+            self.decisions.clear()
+            self.forgotten = self.received
         if event.backlog and self.decisions:
             last = self.decisions[-1].at
             rows = [row for row in rows if row.at > last or (row.at == last and row not in self.decisions)]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mailquota.core.base.model import Level
+from mailquota.core.base.times import local_time
 from mailquota.core.base.units import format_age, format_count, format_rate, format_size
 from mailquota.core.control.results import DatabaseState, Status
 
@@ -66,7 +67,9 @@ def badges(session: Session, kind: ConsoleKind, context: Context) -> Line:
     welcome = session.welcome
     if session.state is State.LOST:
         words.append((f"LOST {format_age(session.silent)}", "badge-bad"))
-    if welcome is not None:
+    if welcome is not None and welcome.replay:
+        words += [("REPLAY", "badge-warn"), (local_time(context.now), "strong")]
+    elif welcome is not None:
         words.append(_mode(session))
         if welcome.demo or kind.demo:
             words.append(("DEMO", "badge"))
@@ -92,12 +95,14 @@ def first_line(session: Session, kind: ConsoleKind, context: Context) -> tuple[T
     """The first line of the head: host, mode, and the policy server's rates while the engine is connected."""
     host = session.welcome.host if session.welcome is not None else session.state.value
     name: Line = (("mailquota", "accent"),)
-    if kind.embedded or session.welcome is None:  # else the badge names the host
+    replay = session.welcome is not None and session.welcome.replay
+    if kind.embedded or replay or session.welcome is None:  # else the badge names the host
         name += ((f" {context.glyphs.dot} ", "faint"), (fmt.literal(host, context.glyphs), "plain"))
     tiles = [Tile("name", 1, name), Tile("badges", 0, badges(session, kind, context))]
     if session.status is not None and session.state is not State.LOST:
         tiles += _policy(session.status, context) + _process(session.status)
-    tiles.append(Tile("clock", 9, ((fmt.clock(context.now), "quiet"),), right=True))
+    if not replay:  # there the badges have the time
+        tiles.append(Tile("clock", 9, ((fmt.clock(context.now), "quiet"),), right=True))
     return tuple(tiles)
 
 
@@ -111,6 +116,7 @@ def _policy(status: Status, context: Context) -> list[Tile]:
         Tile("trouble", 5, trouble, right=True),
         *_history(status, context),
         *_mailstore(status, context),
+        Tile("recording", 6, (("not recorded", "near"),) if status.recording_problem else (), right=True),
         Tile("database", 2, _database(status.database), right=True),
     ]
 

@@ -25,6 +25,7 @@ from ..desk.desk import Copied, Desk, LiveScreen
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..widgets.foot import Foot
+from ..widgets.painted import SCREEN_LOOKS
 from ..widgets.text_list import TextList
 
 _NOWHERE = ("linux", "vt", "dumb", "ansi", "cons", "sun")
@@ -97,6 +98,7 @@ class PlainText(Screen[None], LiveScreen):
 
     TITLE = "Text"
     AUTO_FOCUS = "TextList"
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", tooltip="copy all of the text"),
         Binding("escape,Y", "back", "Back", key_display="Esc", tooltip="back to where it was opened"),

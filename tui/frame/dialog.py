@@ -22,7 +22,7 @@ from ..draw.format import Line
 from ..widgets.command_row import CommandRow
 from ..widgets.foot import Foot
 from ..widgets.live_table import LiveTable
-from ..widgets.painted import Painted
+from ..widgets.painted import SCREEN_LOOKS, Painted
 from ..widgets.prose import Prose
 
 T = TypeVar("T")
@@ -39,6 +39,7 @@ class Dialog(ModalScreen[T], LiveScreen):
     """A dialog has its widgets from ``body``; ``message`` shows an error, or a question to confirm."""
 
     HEADING = ""
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Cancel", key_display="Esc"),
         Binding("ctrl+y", "copy_command", "Copy command", show=False),

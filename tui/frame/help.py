@@ -14,7 +14,7 @@ from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..widgets.foot import Foot, key_name
 from ..widgets.live_table import LiveTable
-from ..widgets.painted import Painted
+from ..widgets.painted import SCREEN_LOOKS, Painted
 from ..widgets.text_list import TextList
 from . import guide
 
@@ -23,6 +23,7 @@ class HelpScreen(ModalScreen[None]):
     """The help of the screen that it was opened from."""
 
     TITLE = "Help"
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,1", "dismiss", "Back", key_display="Esc"),
     ]

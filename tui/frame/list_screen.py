@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from ..desk.desk import Desk, LiveScreen, ShowCard, is_seen
+from ..desk.screen_memory import ScreenMemory
 from ..desk.session import Changes, State
 from ..desk.tiles import Tile
 from ..draw import format as fmt
@@ -21,18 +22,22 @@ from ..widgets.foot import Foot
 from ..widgets.head import Head, TileRow
 from ..widgets.live_table import LiveTable
 from ..widgets.note_line import NoteLine
+from ..widgets.painted import SCREEN_LOOKS
 from ..widgets.title_rule import TitleRule
+from .saved_filters import SAVING, SavesFilters
 
 TO_CARD: list[BindingType] = [Binding("a", "card", "Account", tooltip="the card of the account")]
 
 
-class ListScreen(Screen[None], LiveScreen):
+class ListScreen(SavesFilters, Screen[None], LiveScreen):
     """A subclass says what is in the table. Only a visible screen is drawn."""
 
     AUTO_FOCUS = "LiveTable"  # else the field of the filter has the focus until it is hidden, and takes the first key
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     FORMS = ""  # what can be typed into the filter
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only what has these words"),
+        *SAVING,
         Binding("escape", "back", "Back", show=False, tooltip="clear the filter, or back to the accounts"),
     ]
 
@@ -42,7 +47,8 @@ class ListScreen(Screen[None], LiveScreen):
         self.table = table
         self._head = Head(desk.session, lambda: desk.kind, desk.context)
         self._title = TitleRule()
-        self._filter_line = FilterLine(self.FORMS, desk.glyphs, id="filter")
+        self.filters = ScreenMemory(desk.memory, (self.TITLE or "").lower())
+        self._filter_line = FilterLine(self.FORMS, desk.glyphs, id="filter", history=lambda: self.filters.last)
         self._totals = TileRow()
         self._detail = NoteLine(desk.steady)
         self._foot = Foot(desk.glyphs)
@@ -93,11 +99,6 @@ class ListScreen(Screen[None], LiveScreen):
     def tiles(self) -> tuple[Tile, ...]:
         """The tiles with sums above the table."""
         return ()
-
-    @property
-    def filtered(self) -> str:
-        """The text of the filter; empty without one."""
-        raise NotImplementedError
 
     def narrow(self, text: str) -> str:
         """Filter by this text; returns how many rows match."""
@@ -177,6 +178,10 @@ class ListScreen(Screen[None], LiveScreen):
     def _typed(self, event: FilterLine.Typed) -> None:
         self._narrow(event.text)
 
+    def use_filter(self, text: str) -> None:
+        """Filter by this text."""
+        self._narrow(text)
+
     def _narrow(self, text: str) -> None:
         self._filter_line.say(self.narrow(text), "quiet")
         self.table.reorder()
@@ -184,13 +189,17 @@ class ListScreen(Screen[None], LiveScreen):
 
     @on(FilterLine.Kept)
     def _kept(self) -> None:
+        self.filters.used(self.filtered)
+        self._close_line()
+
+    def _close_line(self) -> None:
         self.remove_class("-filtering")
         self.set_focus(self.table)
         self.show()
 
     @on(FilterLine.Cleared)
     def _cleared(self) -> None:
-        self._kept()
+        self._close_line()
         self._narrow("")
 
     async def action_back(self) -> None:

@@ -33,6 +33,16 @@ class PacedApp(PaintingApp[T], inherit_bindings=False):
         """Show a message."""
         raise NotImplementedError
 
+    def tell_done(self, line: Line | None) -> None:
+        """Show what a dialog did; None if it did nothing."""
+        if line is not None:
+            self.tell(line)
+
+    @property
+    def pace_words(self) -> str:
+        """How things go on, for the head."""
+        return self.desk.pace.words
+
     def action_pause(self) -> None:
         """Hold all screens still, or let them go on."""
         self.desk.pace.pause()
@@ -46,7 +56,7 @@ class PacedApp(PaintingApp[T], inherit_bindings=False):
 
     def _show_pace(self) -> None:
         """Say it in the head, and draw what came until now."""
-        self.desk.kind = replace(self.desk.kind, pace=self.desk.pace.words)
+        self.desk.kind = replace(self.desk.kind, pace=self.pace_words)
         self.draw_changes()
         for screen in self.live_screens():
             screen.tick()

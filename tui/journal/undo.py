@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -12,14 +12,14 @@ from textual.widget import Widget
 from textual.widgets import Button, Input
 
 from mailquota.core.base.errors import MailquotaError
-from mailquota.core.base.model import AccountRow, level_of
+from mailquota.core.base.model import level_of
 from mailquota.core.base.units import format_age, format_count, format_limit, format_message_limit, format_size
-from mailquota.core.control.messages import GetJournal, PlanUndo
+from mailquota.core.control.messages import GetJournal, PlanUndo, UndoPart
 from mailquota.core.control.messages import Undo as UndoOrder
-from mailquota.core.control.results import MESSAGES, JournalRow, SetResult, UndoPlan
+from mailquota.core.control.results import JournalRow, SetResult, UndoPlan
 
 from ..desk.desk import Desk
-from ..draw import effects
+from ..draw import command_line, effects
 from ..draw import format as fmt
 from ..draw.effects import Effect
 from ..draw.format import Line
@@ -34,13 +34,15 @@ from . import rows as journal
 
 LOOKED_AT = 500  # entries of one account; an edit that is older than these is not found
 WIDE = 70  # cells of a line in the dialog
+HINT = "   In the list x leaves an account out"
 NAMED = 3  # addresses; of the others only the number is shown
 
 
 class Undo(Dialog[Line | None]):
     """Undoes ``edit``, an entry of the journal; else the last edit of ``address``, or of any account.
 
-    An entry that took an edit back is undone, too: what it took back is set again, for all its accounts.
+    An entry that took an edit back is undone, too: what it took back is set again, for all its accounts. What it would
+    do is asked from the engine: the rows of this console may be older than an edit that was made a moment ago.
 
     Dismissed with a line about what was done.
     """
@@ -51,17 +53,17 @@ class Undo(Dialog[Line | None]):
         Binding("tab", "app.focus_next", "Next", key_display="Tab"),
         Binding("left,up", "app.focus_previous", "Previous", show=False),
         Binding("right,down", "app.focus_next", "Next", show=False),
+        Binding("x", "to_list", "List", show=False),
     ]
 
     def __init__(self, desk: Desk, *, address: str = "", edit: JournalRow | None = None) -> None:
         super().__init__(desk)
         self._address = address
-        self._given = edit is not None
         self._edit: Sequence[JournalRow] = [edit] if edit is not None else []  # all its entries, newest first
-        self._foreseen: Sequence[SetResult] = ()  # of an edit of several accounts
+        self._foreseen: Sequence[SetResult] = ()  # none before the engine has answered
         self._sent = False
         self._header = TableHeader(desk.glyphs)
-        self._list = EffectTable(desk.context, self._header, choosing=False, id="list")
+        self._list = EffectTable(desk.context, self._header, id="list")
 
     @property
     def _again(self) -> bool:
@@ -83,17 +85,27 @@ class Undo(Dialog[Line | None]):
         """Show the edit, or ask the journal for the last one."""
         for each in (*self.query(".field, #preview"), self._header, self._list):
             each.display = False
-        if self._given and not self._again:
-            self._show()
-        else:
-            self._paint([((f"Searching {self.desk.glyphs.ellipsis}", "quiet"),)])
-            self._find_edit()
+        searching: list[Line] = [((f"Searching {self.desk.glyphs.ellipsis}", "quiet"),)]
+        shown = self._edit and not self._again
+        self._paint(list(edit_lines(self._edit, self.desk.context())) if shown else searching)
+        self._find_edit()
 
     def command(self, addresses: Sequence[str]) -> list[list[str]]:  # noqa: ARG002
         """``mailquota undo``: of one entry by its number, of an edit of several accounts as the last one."""
-        if not self._edit:
+        if not self._foreseen or not self._chosen():
             return []
-        return [["undo", *([str(self._edit[0].id)] if len(self._edit) == 1 or self._again else [])]]
+        number = [] if self._entry is None else [str(self._entry)]
+        without = (word for address in sorted(self._list.out) for word in command_line.option("--without", address))
+        return [["undo", *without, *number]]
+
+    @property
+    def _entry(self) -> int | None:
+        """The entry that the order names; None: the last edit, as a whole."""
+        return self._edit[0].id if len(self._edit) == 1 or self._again else None
+
+    def _chosen(self) -> list[SetResult]:
+        """What it would do for the accounts that are not left out."""
+        return [result for result in self._foreseen if result.address not in self._list.out]
 
     def _paint(self, lines: list[Line]) -> None:
         painted = self.query_one("#edit", Painted)
@@ -104,9 +116,7 @@ class Undo(Dialog[Line | None]):
         self._paint(list(edit_lines(self._edit, self.desk.context())))
         if len(self._edit) > 1:
             self._show_effects()
-        against = objection(self._edit, self.desk.accounts.rows) or foreseen(self._foreseen)
-        self.message(against, "near")
-        self.show_command()
+        self._show_sums()
         button = self.query_one("#undo", Button)
         button.disabled = False
         if self._again:
@@ -117,7 +127,7 @@ class Undo(Dialog[Line | None]):
             field = self.query_one("#count", Input)
             field.placeholder = f"type {len(self._edit)} to confirm"
             self.set_focus(field)
-        elif not against:
+        elif not objection(self._foreseen):
             self.set_focus(button)
 
     def _show_effects(self) -> None:
@@ -127,8 +137,28 @@ class Undo(Dialog[Line | None]):
             each.display = True
         self.show_list(self._list, len(rows))
         self._list.show(rows)
+
+    def _show_sums(self) -> None:
+        """How many would be over, what is to be said against it, and the command, of those that are not left out."""
+        chosen = self._chosen()
+        rows = [effect_of(result) for result in chosen]
         over = effects.over_line(sum(row.stays_over for row in rows), sum(row.comes_over for row in rows))
-        self.query_one("#preview", Painted).paint([over])
+        left_out = len(self._foreseen) - len(chosen)
+        more: Line = ((f"   {format_count(left_out)} left out", "near"),) if left_out else ((HINT, "quiet"),)
+        self.query_one("#preview", Painted).paint([(*over, *more)])
+        self.message(objection(chosen), "near")
+        self.show_command()
+
+    @on(EffectTable.LeftOut)
+    def _left_out(self) -> None:
+        left = len(self._chosen())
+        self.query_one("#count", Input).placeholder = f"type {left} to confirm" if left > MANY else "not needed"
+        self._show_sums()
+
+    def action_to_list(self) -> None:
+        """Go to the list of accounts, where the same key leaves one out."""
+        if self._list.display:
+            self.set_focus(self._list)
 
     @background()
     async def _find_edit(self) -> None:
@@ -145,18 +175,16 @@ class Undo(Dialog[Line | None]):
     async def _look_up(self) -> None:
         """The last edit: that of the address, which is one entry, or the whole of the newest one."""
         address = self._address
-        if self._given:
-            number_of = self._edit[0].id
-            plan: UndoPlan = await self.desk.link.ask(lambda number: PlanUndo(number, number_of), UndoPlan)
-            self._edit, self._foreseen = plan.edit, plan.results if len(plan.edit) > 1 else ()
-        elif address:
+        if address and not self._edit:
             rows: list[JournalRow] = await self.desk.link.ask(
                 lambda number: GetJournal(number, address, most=LOOKED_AT), list[JournalRow]
             )
             self._edit = journal.last_edit(rows)[:1]
-        else:
-            plan = await self.desk.link.ask(PlanUndo, UndoPlan)
-            self._edit, self._foreseen = plan.edit, plan.results if len(plan.edit) > 1 else ()
+            if not self._edit:
+                return
+        entry = self._edit[0].id if self._edit else None
+        plan: UndoPlan = await self.desk.link.ask(lambda number: PlanUndo(number, entry), UndoPlan)
+        self._edit, self._foreseen = plan.edit, plan.results
 
     @on(Button.Pressed, "#cancel")
     def _cancelled(self) -> None:
@@ -165,11 +193,15 @@ class Undo(Dialog[Line | None]):
     @on(Button.Pressed, "#undo")
     @on(Input.Submitted)
     def _pressed(self) -> None:
-        if self._sent or not self._edit:
+        number = len(self._chosen())
+        if self._sent or not self._foreseen:
+            return
+        if not number:
+            self.message("All accounts are left out.", "near")
             return
         count = self.query_one("#count", Input)
-        if len(self._edit) > MANY and not is_number(count.value, len(self._edit)):
-            self.message(f"These are {format_count(len(self._edit))} accounts: type the number to confirm.", "near")
+        if number > MANY and not is_number(count.value, number):
+            self.message(f"These are {format_count(number)} accounts: type the number to confirm.", "near")
             self.set_focus(count)
             return
         self._sent = True
@@ -179,12 +211,15 @@ class Undo(Dialog[Line | None]):
     @background(outlives=True)
     async def _undo(self) -> None:
         """Send the order: one entry by its number; of an edit of many accounts that the last one is to be undone."""
-        newest = self._edit[0].id
-        entry = newest if len(self._edit) == 1 or self._again else None
+        newest, entry, out = self._edit[0].id, self._entry, sorted(self._list.out)
+
+        def order(number: int) -> UndoOrder:
+            if out:
+                return UndoPart(number, entry, newest=newest, without=out)
+            return UndoOrder(number, entry, newest=newest)
+
         try:
-            results: list[SetResult] = await self.desk.link.ask(
-                lambda number: UndoOrder(number, entry, newest=newest), list[SetResult]
-            )
+            results: list[SetResult] = await self.desk.link.ask(order, list[SetResult])
         except MailquotaError as error:
             self._fail(str(error))
             return
@@ -195,6 +230,14 @@ class Undo(Dialog[Line | None]):
             self._fail(failure_text(failed, len(results)))
         else:
             self.end(((fmt.literal(failure_text(failed, len(results), "taken back"), self.desk.glyphs), "near"),))
+
+    @on(EffectTable.Applied)
+    def _applied(self) -> None:
+        """Enter in the list: where something is to be said against it, the button has to be pressed."""
+        if objection(self._chosen()):
+            self.set_focus(self.query_one("#undo", Button))
+        else:
+            self._pressed()
 
     def _fail(self, reason: str) -> None:
         """Show the reason; the order can be sent again."""
@@ -221,34 +264,29 @@ def edit_lines(edit: Sequence[JournalRow], context: Context) -> Iterator[Line]:
     yield ((f"set by {journal.who(first, context)} {format_age(context.now - first.at)} ago{why}", "quiet"),)
 
 
-def objection(edit: Sequence[JournalRow], accounts: Mapping[str, AccountRow]) -> str:
-    """Why the edit should rather not be undone, such as a limit below the usage; empty if there is no reason."""
-    account = accounts.get(edit[0].address)
-    if len(edit) != 1 or account is None:
-        return ""
-    new, old = edit[0].new, fmt.recorded_bytes(edit[0].old)
-    if edit[0].kind == MESSAGES:
-        most = account.limit_messages
-        same = new == ("unlimited" if most is None else str(most))
-        return "" if same else f"The limit is {format_message_limit(most)} by now: it was changed since"
-    if new != ("unlimited" if account.limit_bytes is None else str(account.limit_bytes)):
-        return f"The limit is {format_limit(account.limit_bytes)} by now: it was changed since"
-    over = (account.used_bytes or 0) - old if old is not None else 0
-    if over > 0:
-        return f"That is {format_size(over)} below the present usage: new mail is refused until there is room"
-    return ""
-
-
-def foreseen(results: Sequence[SetResult]) -> str:
-    """What is to be said against taking back an edit of several accounts; empty if there is nothing."""
+def objection(results: Sequence[SetResult]) -> str:
+    """Why it should rather not be done, such as a limit below the usage; empty if there is no reason."""
+    if len(results) == 1:
+        return _objection_to_one(results[0])
     good = [result for result in results if result.error is None]
-    under = [each for each in good if each.new_bytes is not None and (each.used_bytes or 0) > each.new_bytes]
+    under = [each for each in good if effect_of(each).over]
     parts = []
     if len(good) < len(results):
         parts.append(f"{format_count(len(results) - len(good))} stay as they are, as they were changed since")
     if under:
         parts.append(f"{fmt.plural(len(under), 'account')} would be over the old limit, and new mail refused")
     return "; ".join(parts)
+
+
+def _objection_to_one(result: SetResult) -> str:
+    if result.error is not None:
+        reason = result.error.removesuffix("; nothing was changed")
+        return reason[:1].upper() + reason[1:]
+    effect = effect_of(result)
+    if not effect.over:
+        return ""
+    over = f"{format_count(effect.over)} messages" if effect.messages else format_size(effect.over)
+    return f"That is {over} below the present usage: new mail is refused until there is room"
 
 
 def effect_of(result: SetResult) -> Effect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from textual import on
 from textual.widget import Widget
@@ -13,6 +13,7 @@ from mailquota.core.control.messages import TrialWarning
 from mailquota.core.control.results import WarnResult
 
 from ..desk.desk import Desk
+from ..draw import command_line
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..frame.dialog import Dialog
@@ -47,9 +48,24 @@ class SendTest(Dialog[Line | None]):
             [(("The warning of ", "quiet"), (name, "strong"), (f", {about}", "quiet"))]
         )
 
+    @property
+    def _to(self) -> str:
+        return self.query_one("#to", Input).value.strip()
+
+    def command(self, addresses: Sequence[str]) -> list[list[str]]:  # noqa: ARG002
+        """``mailquota warn --test-to``."""
+        if "@" not in self._to:
+            return []
+        to = command_line.option("--test-to", self._to)
+        return [command_line.addressed("warn", to, [self._mark or "now", self._address])]
+
+    @on(Input.Changed)
+    def _typed(self) -> None:
+        self.show_command()
+
     @on(Input.Submitted)
-    def _apply(self, event: Input.Submitted) -> None:
-        to = event.value.strip()
+    def _apply(self) -> None:
+        to = self._to
         if "@" not in to:
             self.message("That is no mail address", "near")
         elif not self._sent:

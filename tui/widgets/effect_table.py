@@ -55,7 +55,7 @@ class EffectTable(LiveTable):
     def count(self) -> int:
         return len(self._rows)
 
-    def key_at(self, index: int) -> Hashable | None:
+    def identity_at(self, index: int) -> Hashable | None:
         return self._rows[index].address if 0 <= index < len(self._rows) else None
 
     def find(self, key: Hashable) -> int | None:
@@ -77,7 +77,7 @@ class EffectTable(LiveTable):
 
     def action_leave_out(self) -> None:
         """Leave the account under the cursor out, or take it in again, and move to the next."""
-        address = self.key_at(self.index)
+        address = self.identity_at(self.index)
         if isinstance(address, str):
             self.out.symmetric_difference_update({address})
             self.action_move(1)

@@ -17,8 +17,9 @@ from .painted import Painted
 PALETTE = "command_palette"
 ALWAYS = frozenset({"help", PALETTE, "leave"})  # shown on the right at any width
 # Which keys stay where not all fit: first those that act on accounts. LUXURY goes first.
-WANTED = ("edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark", "warn", "undo")
-LOOKING = ("open", "filter")  # change nothing, so they come first
+REPLAY = ("replay_pause", "replay_step", "replay_pace", "replay_jump")
+WANTED = (*REPLAY, "edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark", "warn", "undo")
+LOOKING = ("open", "filter", *REPLAY)  # change nothing, so they come first
 LUXURY = (PALETTE, "invert")
 SHORTER = {"Recalculate": "Recount"}
 ROOMY = 100  # columns; a narrower foot leaves the key of the palette out
@@ -31,6 +32,13 @@ NAMES = {
     "shift+up": "Shift+Up",
     "shift+down": "Shift+Down",
     "asterisk": "*",
+    "full_stop": ".",
+    "comma": ",",
+    "left_parenthesis": "(",
+    "right_parenthesis": ")",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+    "at": "@",
     "apostrophe": "'",
     "plus": "+",
     "minus": "-",
@@ -55,7 +63,8 @@ def key_name(binding: Binding, glyphs: Glyphs) -> str:
 
 def _looking(binding: Binding) -> int:
     """The place among keys that change nothing; all others come after them."""
-    return LOOKING.index(binding.action) if binding.action in LOOKING else len(LOOKING)
+    action = binding.action.partition("(")[0]
+    return LOOKING.index(action) if action in LOOKING else len(LOOKING)
 
 
 def is_typed(binding: Binding) -> bool:

@@ -22,7 +22,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ..draw.format import Line
-from .painted import CURSORS, LOOKS, ON_CURSOR, strip_of
+from .painted import strip_of
 
 
 class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -38,7 +38,6 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("home,g", "edge(0)", "First", show=False, tooltip="to the first line"),
         Binding("end,G", "edge(-1)", "Last", show=False, tooltip="to the last line"),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*LOOKS, *CURSORS, *ON_CURSOR.values()}
     ALLOW_SELECT = False
     STAYS_FIRST: ClassVar[bool] = False
 
@@ -63,7 +62,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         """How many rows there are."""
         raise NotImplementedError
 
-    def key_at(self, index: int) -> Hashable | None:
+    def identity_at(self, index: int) -> Hashable | None:
         """The key of the row on line ``index``; None beyond the ends."""
         raise NotImplementedError
 
@@ -90,7 +89,7 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def pinned(self, index: int) -> Hashable | None:
         """The key that the cursor follows if it is moved to this line."""
-        return self.key_at(index)
+        return self.identity_at(index)
 
     def stays(self, index: int) -> bool:
         """Whether the window stays where it is although the row under the cursor moved to line ``index``."""

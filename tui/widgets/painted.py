@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -22,16 +21,19 @@ LOOKS = frozenset(
 )  # fmt: skip
 
 
-CURSORS = {"cursor", "cursor-blurred"}
+CURSORS = frozenset({"cursor", "cursor-blurred"})
 # Dim text is hard to read on the background of the cursor's row.
 ON_CURSOR = {"quiet": "cursor-quiet", "ok": "cursor-quiet"}
+
+# The component classes of each screen. With them in each widget, most of the work of styling a screen went into them.
+SCREEN_LOOKS = LOOKS | CURSORS | frozenset(ON_CURSOR.values())
 
 
 def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
     """The line in the widget's styles, cut or filled to ``width`` cells; ``under`` are styles below all others."""
     base = widget.rich_style
     for look in under:
-        base += widget.get_component_rich_style(look, partial=True)
+        base += _style(widget, look)
     if base.reverse:  # other colours on a reversed row would be a patchwork
         return Strip([Segment(text, base) for text, _look in line]).simplify().adjust_cell_length(width, base)
     if not CURSORS.isdisjoint(under):
@@ -39,12 +41,18 @@ def strip_of(widget: Widget, line: Line, width: int, *under: str) -> Strip:
     return Strip(_coloured(widget, line, base)).simplify().adjust_cell_length(width, base)
 
 
+def _style(widget: Widget, look: str) -> Style:
+    """The look as the widget's screen has it, or the widget's own."""
+    owner = widget.screen if look in SCREEN_LOOKS else widget
+    return owner.get_component_rich_style(look, partial=True)
+
+
 def _coloured(widget: Widget, line: Line, base: Style) -> Iterator[Segment]:
     """Segments of the line. A blank keeps the style before it where that is invisible: each change costs bytes."""
     style, backed = base, False
     for text, look in line:
         if backed or not text.isspace():
-            style = base + widget.get_component_rich_style(look, partial=True)
+            style = base + _style(widget, look)
             backed = style.bgcolor != base.bgcolor or bool(style.underline)
         yield Segment(text, style)
 
@@ -52,7 +60,6 @@ def _coloured(widget: Widget, line: Line, base: Style) -> Iterator[Segment]:
 class Painted(Widget):
     """Draws lines of runs."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(LOOKS)
     ALLOW_SELECT = False
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002  Textual's name

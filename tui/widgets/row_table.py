@@ -51,7 +51,7 @@ class RowTable(LiveTable, Generic[T]):
         """How many match the filter."""
         return len(self.rows)
 
-    def key_at(self, index: int) -> Hashable | None:
+    def identity_at(self, index: int) -> Hashable | None:
         row = self.rows.at(index)
         return None if row is None else self.rows.key(row)
 

@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from ..draw import format as fmt
 from ..draw.format import Line
-from .painted import LOOKS, strip_of
+from .painted import strip_of
 
 
 class TextList(ScrollView, can_focus=True, inherit_bindings=False):
@@ -28,7 +28,6 @@ class TextList(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("home,g", "scroll_home", "Top", show=False),
         Binding("end,G", "scroll_end", "End", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(LOOKS)
     ALLOW_SELECT = False
 
     def __init__(self, *, id: str | None = None, fit: bool = True, wrap: bool = False) -> None:  # noqa: A002

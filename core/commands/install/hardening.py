@@ -68,11 +68,12 @@ def _maildrop(host: Host) -> str:
 
 
 def _own_folders(config: Config) -> list[str]:
-    """Folders of databases that are files, and of the control socket, where they are not the usual ones."""
+    """Folders of databases that are files, of the control socket and the recordings, where not the usual ones."""
     settings = config.settings
     urls = map(parse_database_url, _databases(config))
     files = [url.path for url in urls if url.kind == "sqlite"]
     folders = [str(PurePosixPath(file).parent) for file in (*files, settings.control.socket)]
+    folders += [settings.state.recordings_folder] if settings.state.recordings_folder else []
     return [folder for folder in folders if folder not in {STATE_FOLDER, "/run/mailquota"}]
 
 

@@ -112,7 +112,21 @@ def _clock(facts: Facts) -> Outcome:
 
 
 def _rights(facts: Facts) -> Outcome:
-    found = [one for one in facts.host.maildirs if one.folder.kind in {"folder", "closed"}]
+    owned = _owned(facts)
+    return together([owned, *(_made_unreadable(facts, one) for one in facts.host.maildirs if one.unreadable)], owned)
+
+
+def _made_unreadable(facts: Facts, one: MaildirFacts) -> Outcome:
+    policy = facts.config.settings.policy
+    answer = policy.unreadable or policy.trouble
+    return warn(
+        f"{shown(one.address)}: {one.unreadable}; mail for it is answered {shown(answer)}",
+        "# ask its owner to put right what is named here; until then the setting policy.unreadable is the answer",
+    )
+
+
+def _owned(facts: Facts) -> Outcome:
+    found = [one for one in facts.host.maildirs if one.folder.kind in {"folder", "closed"} and not one.unreadable]
     if not found:
         return ok("there is no mailbox yet")
     owners = Counter((one.folder.owner, one.folder.group) for one in found if one.folder.kind == "folder")

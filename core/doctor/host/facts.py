@@ -118,13 +118,15 @@ class LimitFacts(msgspec.Struct, frozen=True):
 class MaildirFacts(msgspec.Struct, frozen=True):
     """The Maildir of an account. ``fault`` is the reason why its folder ``cur`` can't be read, else empty.
 
-    ``closed`` is the first folder above it that its owner may not enter.
+    ``closed`` is the first folder above it that its owner may not enter. ``unreadable``: why its usage can't be known,
+    by its owner's own doing.
     """
 
     address: str
     folder: PathFacts
     fault: str = ""
     closed: PathFacts | None = None
+    unreadable: str = ""
 
 
 class Distrust(msgspec.Struct, frozen=True):

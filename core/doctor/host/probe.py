@@ -16,10 +16,12 @@ import msgspec
 from ...base import programs
 from ...base.trusted import distrust
 from ...mailboxes.driver import MaildirDriver
+from ...mailboxes.folders import folder_names, sum_directory
 from ...mailboxes.from_settings import driver_name, guarded, make_names, with_dovecot
 from ...mailboxes.mailstore import Mailstore
 from ...mailboxes.mailstore_guard import MailstoreGuard
 from ...mailboxes.mailstore_memory import MailstoreMemory
+from ...mailboxes.measure import MadeUnreadable, Unmeasurable, probe, unmeasurable
 from ...mailboxes.stray_mail import is_mailbox
 from ...servers.dovecot.folder_names import TrashNames
 from ...settings.config import Config
@@ -130,6 +132,8 @@ def _maildir(store: Mailstore, address: str) -> MaildirFacts:
     if {"..", "."} & {user, domain} or "/" in address or "\0" in address:
         return MaildirFacts(address, paths.PathFacts(path))
     folder = paths.look(path)
+    if unreadable := _made_unreadable(path):
+        return MaildirFacts(address, folder, unreadable=unreadable)
     if folder.kind != "folder":
         return MaildirFacts(address, folder, fault=folder.fault)
     return MaildirFacts(address, folder, fault=_listing_fault(path), closed=_closed_above(folder))
@@ -176,6 +180,22 @@ def _closed_above(folder: paths.PathFacts) -> paths.PathFacts | None:
     owner = msgspec.structs.replace(owner, gids=(*owner.gids, folder.gid))
     above = paths.folders_above(folder.path)
     return next((one for one in above if paths.allows(one, owner, paths.ENTER) is False), None)
+
+
+def _made_unreadable(path: str) -> str:
+    try:
+        probe(path, None, None, 0.0)
+        folder_names(path)
+        for part in ("new", "cur"):
+            sum_directory(f"{path}/{part}", summing=lambda _directory, _names: (0, 0))
+    except MadeUnreadable as error:
+        return str(error)
+    except OSError as error:
+        fault = unmeasurable(path, error)
+        return str(fault) if isinstance(fault, MadeUnreadable) else ""
+    except Unmeasurable:
+        return ""
+    return ""
 
 
 def _listing_fault(path: str) -> str:

@@ -96,6 +96,13 @@ def _success(facts: Facts) -> Outcome:
                 set_answer(facts, "trouble", "DUNNO"),
             )
         )
+    if policy.unreadable.startswith("5") or _word(policy.unreadable) == "REJECT":
+        outcomes.append(
+            warn(
+                f"unreadable is {shown(policy.unreadable)}: mail bounces, also where the owner made a mistake",
+                set_answer(facts, "unreadable", "452 4.2.0 Mailbox is not available"),
+            )
+        )
     deferred = _word(policy.trouble) not in _NO_REFUSAL
     told = ": mail is deferred while mailquota can't know" if deferred else ""
     return together(outcomes, ok(f"success is {shown(policy.success)}, trouble is {shown(policy.trouble)}{told}"))

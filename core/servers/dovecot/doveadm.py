@@ -79,9 +79,7 @@ class DoveadmTool(Protocol):
     def received(self, user: str, mailbox: str, *, virtual: bool) -> Generator[Received, None, None]:
         """Bytes of each message of the folder, and when it was received (seconds since the epoch).
 
-        A folder that is not there has none.
-
-        ``virtual``: as the driver ``count`` counts them, else as they are stored.
+        A folder that is not there has none. ``virtual``: as the driver ``count`` counts them, else as they are stored.
         """
 
     def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:

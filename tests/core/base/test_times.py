@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailquota.core.base.errors import UsageError
-from mailquota.core.base.times import until_text
+from mailquota.core.base.times import parse_moment_between, until_text
 from mailquota.core.base.units import (
     NOTHING,
     format_age,
@@ -107,6 +107,9 @@ def test_until(text: str, until: str, berlin: None) -> None:
 @pytest.mark.parametrize(
     ("text", "since"),
     [
+        ("22:00", "2026-11-21 22:00+01:00"),  # today's is still to come
+        ("9:15", "2026-11-22 09:15+01:00"),
+        (" 14:02:11", "2026-11-22 14:02:11+01:00"),
         ("3d", "2026-11-19 14:02:11+01:00"),
         ("friday", "2026-11-20 00:00+01:00"),
         ("sunday", "2026-11-22 00:00+01:00"),
@@ -155,8 +158,26 @@ def test_until_lies_ahead(text: str, berlin: None) -> None:
         parse_until(text, NOW)
 
 
+@pytest.mark.parametrize(("text", "found"), [
+    ("02:30", "2026-11-22 02:30+01:00"), ("23:30", "2026-11-21 23:30+01:00"), ("13:59", "2026-11-21 13:59+01:00"),
+    ("2026-11-22 01:00", "2026-11-22 01:00+01:00"), ("30min", "2026-11-22 08:30+01:00"),
+])  # fmt: skip
+def test_a_moment_between(text: str, found: str, berlin: None) -> None:
+    """Of a recording that began yesterday at noon and ended this morning; a time is that of the right day."""
+    first, last = moment("2026-11-21 12:00+01:00"), moment("2026-11-22 09:00+01:00")
+    assert parse_moment_between(text, first, last, last) == moment(found)
+
+
+@pytest.mark.parametrize("text", ["10:00", "2026-11-20", "yesterday", "tomorrow", "", "soon"])
+def test_a_moment_outside(text: str, berlin: None) -> None:
+    """Is refused, with what there is."""
+    first, last = moment("2026-11-21 12:00+01:00"), moment("2026-11-22 09:00+01:00")
+    with pytest.raises(UsageError, match=r"is not recorded; recorded is 2026-11-21 12:00:00 to|is not a date"):
+        parse_moment_between(text, first, last, last)
+
+
 NO_DATES = (
-    "", " ", "2026-02-30", "24.12.2026", "2026-1-1", "frid", "3", "soon", "999999999w", "12000-01-01", "18:00",
+    "", " ", "2026-02-30", "24.12.2026", "2026-1-1", "frid", "3", "soon", "999999999w", "12000-01-01", "24:00", "18:60",
     "2026-12-24 24:00", "2026-12-24 18", "2026-12-24 6:00", "2026-12-24 18:60", "2026-12-24 18:00 CET", "friday18:00",
     "tomorrow 18:00 5s", "3d 18:00", "0001-01-01", "9999-12-31 23:59-12:00",
 )  # fmt: skip

@@ -49,8 +49,9 @@ def test_one_that_was_changed_since_is_not_taken_back(messages: SmallWorld, alon
     """As with a limit of bytes."""
     alone.json("set", JOHN, "--messages", "500")
     messages.execute("UPDATE virtual_users SET most = 7 WHERE email = ?", JOHN)
-    done = alone("undo")
-    assert (done.returncode, "is 7 messages by now" in done.stderr) == (1, True)
+    for options in ([], ["--yes"], ["--dry-run"]):
+        done = alone("undo", *options)
+        assert (done.returncode, "is 7 messages by now" in done.stderr) == (1, True)
     assert most(messages) == (7, LIMIT)
 
 

@@ -12,7 +12,7 @@ from mailquota.core.base.errors import UsageError
 from mailquota.core.base.model import AccountRow
 from mailquota.core.commands import logs
 from mailquota.core.commands.columns import SORT_KEYS, check_sort_key, sort_by, worst_first
-from mailquota.core.commands.options import Common
+from mailquota.core.commands.options import Common, Replay
 from mailquota.core.commands.output import percent_text, write_table
 from mailquota.core.commands.results import exit_code
 from mailquota.core.control.results import RecalcResult
@@ -20,7 +20,7 @@ from tests.core.others import OWNER, as_root, do
 from tests.mailserver.fixture import temporary_folder
 
 
-def no_console(common: Common, demo: int | None) -> int:
+def no_console(common: Common, demo: int | None, replay: Replay | None = None) -> int:
     """A console that these tests never open."""
     raise AssertionError
 

@@ -83,6 +83,29 @@ def test_read_only_takes_nothing_back(mailquota: CommandLine) -> None:
     assert mailquota.world.limit_of(JOHN) == 20_480
 
 
+def test_some_are_left_out(mailquota: CommandLine) -> None:
+    """They keep their limits, and another undo takes those back. What is no account of the edit is told."""
+    mailquota("set", JOHN, FULL, ANNA, "20k")
+    world = mailquota.world
+    done = mailquota("undo", "--without", "nobody@example.org")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nobody@example.org is not among the accounts of that edit; nothing was changed" in done.stderr
+    everybody = [option for address in (JOHN, FULL, ANNA) for option in ("--without", address)]
+    assert "all accounts of that edit are left out" in mailquota("undo", "--yes", *everybody).stderr
+    foreseen = mailquota("undo", "--without", JOHN.upper(), "--dry-run", "--json")
+    assert [result["address"] for result in json.loads(foreseen.stdout)] == [FULL, ANNA]
+    assert world.limit_of(FULL) == 20_480
+    done = mailquota("undo", "--without", JOHN, "--without", ANNA, "--yes", "--json")
+    assert [result["address"] for result in json.loads(done.stdout)] == [FULL]
+    assert (world.limit_of(JOHN), world.limit_of(FULL), world.limit_of(ANNA)) == (20_480, 10_000, 20_480)
+    done = mailquota("undo", "--json", "--yes")
+    assert [result["address"] for result in json.loads(done.stdout)] == [JOHN, ANNA]
+    number = changes(mailquota)[-1]["id"]
+    done = mailquota("undo", str(number), "--without", ANNA, "--json", "--yes")
+    assert [result["address"] for result in json.loads(done.stdout)] == [JOHN]
+    assert (world.limit_of(JOHN), world.limit_of(ANNA)) == (20_480, 10_000)
+
+
 # ---- until
 
 

@@ -83,6 +83,29 @@ def test_an_unlimited_account_can_be_told_by_hand(mailquota: CommandLine) -> Non
     assert len(mails(mailquota.world, FREE)) == 1
 
 
+def test_a_test_goes_to_another_address(mailquota: CommandLine) -> None:
+    """Labelled as one. The owner gets nothing, and the warning can still be sent."""
+    done = mailquota("warn", "95", FULL, "--test-to", JOHN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"sent to {JOHN} (maildir)\n", "")
+    (mail,) = mails(mailquota.world, JOHN)
+    assert "test" in mail["Subject"].lower()
+    assert mails(mailquota.world, FULL) == []
+    assert mailquota.json("show", FULL)["warnings"] == []
+    assert mailquota("warn", "95", FULL).stdout == f"sent to {FULL} (maildir)\n"
+    assert mailquota.json("warn", "now", FULL, "--test-to", JOHN)["address"] == FULL
+
+
+@pytest.mark.parametrize("to", ["me", "me@example.org\nBcc: all@example.org", "@", "a b@example.org"])
+def test_a_test_goes_only_to_an_address(alone: CommandLine, to: str) -> None:
+    done = alone("warn", "95", FULL, "--test-to", to)
+    assert (done.returncode != 0, done.stdout, done.stderr.count("\n")) == (True, "", 1)
+
+
+def test_who_may_only_look_sends_no_test(mailquota: CommandLine) -> None:
+    done = mailquota("--read-only", "warn", "95", FULL, "--test-to", JOHN)
+    assert (done.returncode, mails(mailquota.world, JOHN)) == (1, [])
+
+
 @pytest.mark.parametrize("words", [("full", JOHN), ("", JOHN), ("0", JOHN), ("95",), ("95", JOHN, FULL), ("-5", JOHN)])
 def test_wrong_words_are_usage(alone: CommandLine, words: tuple[str, ...]) -> None:
     assert alone("warn", *words).returncode == 2

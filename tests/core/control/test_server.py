@@ -17,6 +17,7 @@ import pytest
 
 from mailquota.core.base.errors import MailquotaError, UsageError
 from mailquota.core.control.client import RequestFailedError
+from mailquota.core.control.contents import FolderContents
 from mailquota.core.control.framing import encode
 from mailquota.core.control.messages import (
     VERSION,
@@ -45,7 +46,6 @@ from mailquota.core.control.messages import (
 from mailquota.core.control.peers import Peer, Rights, peer_of
 from mailquota.core.control.results import (
     Details,
-    FolderContents,
     JournalRow,
     RecalcResult,
     SetResult,

@@ -18,7 +18,7 @@ from mailquota.core.control.messages import Decisions, Delta, Event, Head, Snaps
 from mailquota.core.control.results import DatabaseState, DiskState, Status
 from mailquota.core.engine.publishing import Publisher
 from mailquota.core.mailboxes.folders import DirectorySum, FolderSum
-from mailquota.core.mailboxes.ledger import Ledger
+from mailquota.core.mailboxes.ledger import Entry, Ledger
 from mailquota.core.mailboxes.measure import Measurement
 from mailquota.core.policy.decision import Verdict
 from mailquota.core.policy.log import DecisionLog
@@ -258,12 +258,12 @@ def test_a_fault_in_one_round_does_not_end_the_telling(
         mirror = world.subscribe()
         faults = iter([RuntimeError("no row")])
 
-        def broken() -> tuple[list[AccountRow], list[str]]:
+        def broken() -> tuple[dict[str, Entry], set[str]]:
             for fault in faults:
                 raise fault
-            return [], ["gone@x"]
+            return {}, {"gone@x"}
 
-        monkeypatch.setattr(world.ledger, "take_changes", broken)
+        monkeypatch.setattr(world.ledger, "take_changed", broken)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(world.publisher.run(), 0.2)
         return mirror

@@ -14,7 +14,7 @@ from unittest.mock import Mock
 import pytest
 
 from mailquota.core.base.errors import MailquotaError, UnreachableError
-from mailquota.core.control.results import FolderContents, MessageSize, RecentSum, YearSum
+from mailquota.core.control.contents import FolderContents, MessageSize, RecentSum, YearSum
 from mailquota.core.mailboxes import contents
 from mailquota.core.mailboxes.contents import FolderLooks, NoSuchFolderError, Tally, messages_in
 from mailquota.core.mailboxes.count_driver import CountDriver

@@ -228,7 +228,7 @@ def test_changes_and_removals() -> None:
     (changed,), removed = ledger.take_changes()
     assert (changed.limit_bytes, removed) == (5, [])
     ledger.set_accounts([])
-    ledger.forget_changes()
+    ledger.take_changed()
     assert ledger.take_changes() == ([], [])
     assert len(ledger) == 0
 

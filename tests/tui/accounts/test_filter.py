@@ -6,6 +6,7 @@ import pytest
 
 from mailquota.core.base.model import AccountRow
 from mailquota.tui.accounts.table import AccountTable
+from tests.tui import past
 from tests.tui.stage import Stage, play
 from tests.tui.world import FIVE
 
@@ -322,3 +323,34 @@ def test_half_pages_and_the_next_match() -> None:
         await stage.until(lambda: stage.text() == before, "scrolls back")
 
     play(scene, rows=300)
+
+
+@pytest.mark.parametrize("key", ["2", "3", "4", "5", "6"])
+def test_the_other_screens_remember_their_filters_too(key: str) -> None:
+    """Each its own: by Up, and by ``F`` and ``'`` with a letter."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press(key)
+        for text in ("example", "!nobody"):
+            await stage.press("slash", "ctrl+u")
+            await stage.paste(text)
+            await stage.press("enter")
+        name = str(stage.app.screen.title).lower()
+        assert stage.app.desk.memory.kept.past == {name: ("!nobody", "example")}
+        await stage.press("slash", "up")
+        await stage.sees("/ example")
+        await stage.press("enter", "F", "j")
+        await stage.sees("The filter is kept: ' j brings it back")
+        await stage.press("escape")
+        await stage.loses("/ example")
+        await stage.press("apostrophe")
+        await stage.sees("j  example", "Press the letter")
+        await stage.press("j")
+        await stage.sees("/ example")
+        assert stage.app.desk.memory.kept.letters == {name: {"j": "example"}}
+        other = "3" if key == "2" else "2"
+        await stage.press(other, "apostrophe")
+        await stage.sees("No filter is kept yet")
+        assert stage.app.desk.memory.kept.filters == ()
+
+    play(scene, rows=FIVE, examine=past.findings)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import click
+import msgspec
 import pytest
 
 from mailquota.core.base.model import AccountRow
@@ -17,7 +18,7 @@ from mailquota.core.commands.recalc import COMMANDS as RECALC
 from mailquota.core.commands.trash import COMMANDS as TRASH
 from mailquota.core.commands.warn import COMMANDS as WARN
 from mailquota.core.control.messages import EmptyTrash, Recalc, SetLimit, Undo, Warn
-from tests.tui import world
+from tests.tui import past, world
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.real_terminal import Terminal
 from tests.tui.stage import Stage, play
@@ -72,6 +73,26 @@ def test_set() -> None:
 
     rows = [AccountRow(row.address, 100 * MIB, MIB) for row in ODD]
     play(scene, rows=rows)
+
+
+def test_a_test_of_a_warning() -> None:
+    """With the address that it goes to, whatever the names are."""
+
+    async def scene(stage: Stage) -> None:
+        stage.engine.warnings = [past.warnings(world.NOW)[0]]
+        stage.engine.warnings[0] = msgspec.structs.replace(stage.engine.warnings[0], address=ODD[0].address, mark="95%")
+        await stage.press("4")
+        await stage.sees("--yes@example.org")
+        await stage.press("s")
+        await stage.paste("-me@example.org")
+        await stage.sees("$ mailquota warn --test-to=-me@example.org -- 95 --yes@exa")
+        await stage.press("enter")
+        await stage.sees("Test to -me@example.org")
+        params = read(logged(stage)[0])
+        assert (params["percent"], params["address"]) == ("95", ODD[0].address)
+        assert params["test_to"] == "-me@example.org"
+
+    play(scene, rows=ODD)
 
 
 def test_empty_trash() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from mailquota.core.control.contents import FolderContents
 from mailquota.core.control.messages import GetDetails, GetFolder
-from mailquota.core.control.results import FolderContents
 from mailquota.tui.card.folder_page import FolderPage
 from mailquota.tui.card.folder_screen import FolderScreen
 from mailquota.tui.card.screen import CardScreen

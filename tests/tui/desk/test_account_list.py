@@ -105,14 +105,55 @@ def test_a_snapshot_ends_a_view_that_was_being_made() -> None:
     assert accounts.order == sorted(row.address for row in world.accounts(10))
 
 
-def test_many_changes_at_once_are_placed_in_one_pass() -> None:
-    """The same order as one by one."""
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("column", [BY_KEY["use"], BY_KEY["address"]])
+@pytest.mark.parametrize("count", [300, 3000])
+def test_many_changes_at_once_are_placed_as_one_by_one(count: int, column: Column[AccountRow], inverted: bool) -> None:
+    """Whether they are sorted in, or all is sorted again."""
     accounts = AccountList()
-    accounts.replace(world.accounts(500), world.NOW)
-    changed = [msgspec.structs.replace(row, used_bytes=(row.used_bytes or 0) // 2) for row in world.accounts(300)]
-    accounts.update(changed, [world.address(number) for number in range(400, 480)], world.NOW)
+    rows = world.accounts(12_000)
+    accounts.replace(rows, world.NOW)
+    arranged(accounts, column=column, inverted=inverted)
+    changed = [msgspec.structs.replace(row, used_bytes=(row.used_bytes or 0) // 2) for row in rows[:count]]
+    new = [msgspec.structs.replace(row, address=f"new{row.address}") for row in rows[:count]]
+    gone = [row.address for row in rows[4000 : 4000 + count]]
+    accounts.update([*changed, *new], gone, world.NOW)
     assert accounts.order == shown(accounts)
-    assert len(accounts) == 420
+    assert len(accounts) == 12_000
+
+
+class Counted(float):
+    """A sort value that counts how often it is compared."""
+
+    compared = 0
+
+    def __lt__(self, other: float) -> bool:
+        Counted.compared += 1
+        return float(self) < float(other)
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return float(self) == other
+
+    __hash__ = float.__hash__
+
+
+def test_changes_of_some_rows_compare_a_few_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys wait while rows are placed: what that takes depends on how many changed."""
+    accounts = AccountList()
+    rows = world.accounts(20_000)
+    accounts.replace(rows, world.NOW)
+    plain = View.values
+    monkeypatch.setattr(View, "values", lambda *given: {k: Counted(v) for k, v in plain(*given).items()})
+    accounts.replace(rows, world.NOW)
+    for count in (1, 50, 500):
+        some = [accounts.rows[row.address] for row in rows[: count * 30 : 30]]
+        Counted.compared = 0
+        accounts.update([msgspec.structs.replace(row, measured_at=world.NOW) for row in some], [], world.NOW)
+        assert Counted.compared <= 2 * count
+        accounts.update([msgspec.structs.replace(row, used_bytes=12345) for row in some], [], world.NOW)
+        assert Counted.compared <= count * 100
+    assert accounts.order == shown(accounts)
 
 
 def test_worst_come_first_to_begin_with() -> None:

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 from mailquota.core.base.others_folders import Folder
 from mailquota.tui.desk import kept as kept_module
-from mailquota.tui.desk.kept import MOST_FILTERS, Kept, merged, read, written
+from mailquota.tui.desk.kept import MOST_FILTERS, Kept, merged, read, together, written
 from mailquota.tui.desk.memory import Memory, folder_of_this_user
 from tests.core.others import OWNER, STRANGER, as_root, code_of, do, holding_a_lock
 
 FILTER = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(str.isprintable)
+SCREENS = st.sampled_from(["journal", "decisions", "commands"])
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
@@ -35,6 +36,10 @@ CHANGES = st.fixed_dictionaries(
         "columns": st.lists(st.sampled_from(["address", "use", "left"])).map(tuple),
         "filters": st.lists(FILTER, max_size=3).map(tuple),
         "saved": st.dictionaries(st.sampled_from("abZ0"), FILTER | st.none()),
+        "past": st.dictionaries(SCREENS, st.lists(FILTER, max_size=3).map(tuple), max_size=2),
+        "letters": st.dictionaries(
+            SCREENS, st.dictionaries(st.sampled_from("abZ0"), FILTER | st.none(), max_size=2), max_size=2
+        ),
     },
 )
 
@@ -46,6 +51,16 @@ def test_what_was_written_is_read_again(changes: list[dict[str, Any]]) -> None:
     for change in changes:
         kept, content = merged(kept, change), written(content, change)
     assert read(content) == (kept, [])
+
+
+@given(st.lists(CHANGES))
+def test_changes_that_were_not_written_yet_are_written_together(changes: list[dict[str, Any]]) -> None:
+    """The file is then what it would be if each had been written at once."""
+    kept, pending = Kept(), dict[str, Any]()
+    for change in changes:
+        kept, pending = merged(kept, change), together(pending, change)
+    found, faults = read(written("", pending))
+    assert (found, faults) == (kept, [])
 
 
 def test_only_the_last_filters_stay() -> None:
@@ -146,7 +161,7 @@ def test_many_consoles_at_once_lose_nothing(tmp_path: Path) -> None:
 BAD: dict[str, Callable[[Path], object]] = {
     "broken": lambda file: file.write_text("theme = light"),
     "no text": lambda file: file.write_bytes(b"theme = '\xff'"),
-    "endless": lambda file: file.write_text("#" * 100_000),
+    "endless": lambda file: file.write_text("#" * 1_100_000),
     "brackets": lambda file: file.write_text("a = " + "[" * 20_000),
     "folder": lambda file: file.mkdir(),
     "pipe": os.mkfifo,

@@ -8,9 +8,11 @@ import pytest
 from textual.color import Color
 from textual.theme import Theme
 
+from mailquota.core.base.model import AccountRow
 from mailquota.core.settings.config import keys, sections
 from mailquota.tui.frame import theme as themes
 from tests.tui.stage import Stage, play
+from tests.tui.world import MIB
 
 TEXTS = ("quiet", "over", "critical", "near", "ok")
 COLOURED = [theme for theme in themes.THEMES if not theme.ansi]
@@ -118,9 +120,34 @@ def test_a_theme_is_drawn_in_its_colours(theme: str, look: str) -> None:
     """Also as the first one."""
 
     async def scene(stage: Stage) -> None:
-        style = stage.home.pane.table.get_component_rich_style(look, partial=True)
+        style = stage.home.get_component_rich_style(look, partial=True)
         wanted = next(each for each in themes.THEMES if each.name == theme).variables[look]
         assert style.color is not None
         assert style.color.name == wanted
 
     play(scene, theme=theme)
+
+
+def test_another_theme_is_drawn_at_once() -> None:
+    """The screen changes its styles, and all that is drawn in them follows."""
+    row = AccountRow("full@example.org", 100 * MIB, 120 * MIB, 900, 0, 0)
+
+    async def scene(stage: Stage) -> None:
+        for _ in COLOURED:
+            stage.app.use_theme(themes.after(stage.app.theme))
+            if stage.app.theme != "terminal":
+                await stage.until(lambda: _over(stage) in _colours(stage), f"draws {stage.app.theme}")
+
+    play(scene, rows=[row], theme="mono")
+
+
+def _over(stage: Stage) -> str:
+    """The present theme's colour of an account over its limit."""
+    return next(each for each in themes.THEMES if each.name == stage.app.theme).variables["over"]
+
+
+def _colours(stage: Stage) -> set[str]:
+    """The colours of the text on the screen."""
+    strips = stage.app.screen._compositor.render_strips()
+    styles = (segment.style for strip in strips for segment in strip)
+    return {style.color.name for style in styles if style and style.color}

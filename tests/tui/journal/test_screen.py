@@ -9,7 +9,7 @@ import pytest
 
 from mailquota.core.base.model import AccountRow
 from mailquota.core.control.messages import GetJournal, Undo
-from mailquota.core.control.results import JournalRow
+from mailquota.core.control.results import JournalRow, SetResult
 from mailquota.tui.draw import format as fmt
 from mailquota.tui.draw.glyphs import UNICODE
 from mailquota.tui.draw.grid import Context, arrange, cells
@@ -108,13 +108,16 @@ def test_the_last_edit_is_all_that_was_set_at_once() -> None:
 
 
 def test_a_limit_of_messages() -> None:
-    """Numbers, not sizes; it can be taken back, but not without a word where it was changed since."""
+    """Numbers, not sizes; it can be taken back, but not without a word where it was changed since, or would be full."""
     row = entry(1, kind="messages", old="unlimited", new="5000", address=JOHN.address)
     assert "unlimited → 5000" in text(row)
     assert [each.id for each in journal.last_edit([row])] == [1]
-    same = msgspec.structs.replace(JOHN, limit_messages=5000)
-    assert undo.objection([row], {JOHN.address: same}) == ""
-    assert "The limit is unlimited by now" in undo.objection([row], {JOHN.address: JOHN})
+    plan = SetResult(JOHN.address, None, None, old_messages=5000, new_messages=70, messages=60)
+    assert undo.objection([plan]) == ""
+    full = msgspec.structs.replace(plan, messages=80)
+    assert undo.objection([full]).startswith("That is 10 messages below the present usage")
+    changed = msgspec.structs.replace(plan, error="the limit of john is 7 messages by now; nothing was changed")
+    assert undo.objection([changed]) == "The limit of john is 7 messages by now"
 
 
 def test_undone_entries_are_dim() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from mailquota.core.control.messages import PlanUndo, Undo
+from mailquota.core.control.messages import PlanUndo, Undo, UndoPart
 from mailquota.core.control.results import JournalRow
 from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
@@ -94,8 +94,10 @@ def test_cancel_changes_nothing(keys: tuple[str, ...]) -> None:
     ("row", "words"),
     [
         pytest.param(entry(1), "That is 40 MiB below the present usage", id="under the use"),
-        pytest.param(entry(1, new=str(70 * MIB)), "100 MiB by now: it was changed since", id="changed"),
-        pytest.param(entry(1, new="unlimited", old=None), "The limit is 100 MiB by now", id="from unlimited"),
+        pytest.param(entry(1, new=str(70 * MIB)), "is 100 MiB by now, set by anna", id="changed"),
+        pytest.param(
+            entry(1, new="unlimited", old=None), "The limit of a@example.org is 100 MiB by now", id="from unlimited"
+        ),
     ],
 )
 def test_what_is_to_be_said_against_it(row: JournalRow, words: str) -> None:
@@ -248,3 +250,95 @@ def test_an_undo_is_undone() -> None:
         assert [row.limit_bytes for row in list(stage.engine.rows.values())[:3]] == [200 * MIB] * 3
 
     play(scene, rows=FIVE)
+
+
+def test_an_own_edit_is_taken_back_before_its_row_has_come() -> None:
+    """The engine knows that nothing came in between; the console still shows the limit before it."""
+
+    async def scene(stage: Stage) -> None:
+        stage.engine.changes_told = False
+        await stage.press("e")
+        await stage.paste("200M")
+        await stage.press("enter")
+        await stage.sees("is now 200 MiB")
+        assert stage.home.pane.accounts.rows["a@example.org"].limit_bytes == 100 * MIB
+        await stage.press("U")
+        await stage.sees("a@example.org   100 MiB → 200 MiB", "$ mailquota undo 1")
+        assert "by now" not in stage.text()
+        assert stage.app.focused is stage.app.screen.query_one("#undo")
+        await stage.press("enter")
+        await stage.sees("The limit of a@example.org is 100 MiB again, it was 200 MiB")
+        await stage.press("5")
+        await stage.sees("takes back")
+        await stage.press("U")
+        await stage.sees("Set again", "now it is set again", "$ mailquota undo 2")
+        await stage.press("enter")
+        await stage.sees("The limit of a@example.org is 200 MiB again")
+        assert orders(stage) == [1, 2]
+
+    play(scene, rows=FIVE)
+
+
+def test_one_is_left_out_of_an_undo() -> None:
+    """By x in the list, taken in again by it; sums, command and order follow, and the rest can be taken back later."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("space", "space", "space", "e")
+        await stage.paste("x2")
+        await stage.press("enter")
+        await stage.sees("The limits of 3 accounts are set")
+        await stage.press("U")
+        await stage.sees("The limits of 3 accounts", "In the list x leaves an account out")
+        await stage.press("x", "x", "x")
+        await stage.sees("2 left out", " x a@example.org", " x b@example.org")
+        await stage.press("up", "x")
+        await stage.sees("1 left out", "$ mailquota undo --without a@example.org")
+        await stage.press("enter")
+        await stage.sees("The limits of 2 accounts are what they were before")
+        assert [order.without for order in stage.engine.orders if isinstance(order, UndoPart)] == [["a@example.org"]]
+        limits = [row.limit_bytes for row in list(stage.engine.rows.values())[:3]]
+        assert limits == [200 * MIB, 100 * MIB, 100 * MIB]
+        await stage.press("U")
+        await stage.sees("a@example.org   100 MiB → 200 MiB")
+        await stage.press("enter")
+        await stage.sees("The limit of a@example.org is 100 MiB again")
+
+    play(scene, rows=FIVE)
+
+
+def test_all_left_out_is_nothing_to_do() -> None:
+    """It is said."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("U")
+        await stage.sees("The limits of 2 accounts")
+        await stage.press("x", "x", "x", "enter")
+        await stage.sees("All accounts are left out.", "2 left out")
+        assert "$ mailquota" not in stage.text()
+        assert orders(stage) == []
+
+    at = world.NOW - 60
+    play(scene, rows=FIVE, prepare=with_journal(entry(2, at=at), entry(1, at=at, address="b@example.org")))
+
+
+def test_fewer_than_ten_are_left_of_many() -> None:
+    """The number to type is that of those that are left; no number is wanted for a few."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("asterisk", "e")
+        await stage.paste("+1G")
+        await stage.press("tab", "tab", "tab")
+        await stage.paste("12")
+        await stage.press("enter")
+        await stage.sees("The limits of 12 accounts are set")
+        await stage.press("U")
+        await stage.sees("type 12 to confirm")
+        await stage.press("shift+tab", "x")
+        await stage.sees("type 11 to confirm")
+        await stage.press("x")
+        await stage.sees("not needed", "2 left out")
+        await stage.press("enter")
+        await stage.sees("The limits of 10 accounts are what they were before")
+
+    rows = [msgspec.structs.replace(row, limit_bytes=100 * world.GIB) for row in world.accounts(12)]
+    play(scene, rows=rows)

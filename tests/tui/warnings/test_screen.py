@@ -189,6 +189,7 @@ def test_enter_shows_the_mail_and_s_sends_it_as_a_test() -> None:
         await stage.press("enter")
         await stage.sees("That is no mail address")
         await stage.paste("me@example.com")
+        await stage.sees("$ mailquota warn --test-to me@example.com 95 a@example.org")
         await stage.press("enter")
         await stage.sees("Test to me@example.com: warned (95 % full) by dovecot-lda")
         tests = [order for order in stage.engine.orders if isinstance(order, SentTest)]

@@ -232,6 +232,16 @@ def test_mailboxes_belong_to_one_user() -> None:
     assert found.fix == line("/var/vmail/example.org/it's/Maildir", all_to("vmail:vmail"))
 
 
+def test_an_owner_who_made_the_own_mailbox_unreadable() -> None:
+    """Is told with the answer that it gets, and no command: the owner has to mend it."""
+    odd = msgspec.structs.replace(box("b"), unreadable="its owner made it unreadable: Too many levels")
+    found = said("mailbox-rights", maildirs=(box("a"), odd))
+    assert (found.state, found.fix[:2]) == ("warn", "# ")
+    assert (
+        found.found == "'b@example.org': its owner made it unreadable: Too many levels; mail for it is answered 'DUNNO'"
+    )
+
+
 @pytest.mark.parametrize(
     ("owner", "fix"), [("vmail", "runuser -u vmail -- chmod u+rwx ./vmail"), ("root", "chmod o+x ./vmail")]
 )

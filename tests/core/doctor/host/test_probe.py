@@ -13,6 +13,9 @@ from mailquota.core.doctor.host.facts import EngineFacts, LimitFacts
 from mailquota.core.doctor.host.probe import SAMPLE, disk, gather
 from mailquota.core.settings.config import Config
 from tests.core.doctor.healthy import config
+from tests.core.mailboxes.boxes import Box
+from tests.core.mailboxes.unreadable import BY_OWNER, own
+from tests.core.others import OWNER, as_root, do
 from tests.mailserver.fixture import temporary_folder
 
 
@@ -78,6 +81,21 @@ def test_an_address_can_not_lead_outside(small: Config, address: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a moment")
+@as_root
+@pytest.mark.parametrize("script", BY_OWNER.values(), ids=BY_OWNER)
+def test_a_mailbox_that_its_owner_made_unreadable(script: str) -> None:
+    """Each way that is not deep inside it. A mailbox as it should be is none."""
+    with temporary_folder() as folder:
+        box = Box(folder, "john@example.org")
+        own(box)
+        settings = config(mailstore={"path": f"{box.base}/{{domain}}/{{user}}/Maildir"})
+        limits = {"john@example.org": 1000}
+        assert gather(settings, limits, run=silent).maildirs[0].unreadable == ""
+        do(OWNER, "sh", "-ec", script.format(box=box.path))
+        deep = any(part in script for part in (".A", "cur/1"))
+        assert gather(settings, limits, run=silent).maildirs[0].unreadable.startswith("its owner made it") is not deep
+
+
 def test_a_mailbox_that_is_closed_to_us() -> None:
     with temporary_folder() as folder:
         cur = folder / "example.org" / "john" / "Maildir" / "cur"
