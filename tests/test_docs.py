@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from itertools import takewhile
 from pathlib import Path
+from xml.etree import ElementTree
 
 from mailquota.core.commands.main import root
 from mailquota.core.doctor.examine import CHECKS
@@ -42,6 +44,22 @@ def test_letters_of_pictures_are_as_wide_as_their_cells() -> None:
         assert size, picture
         letter = float(size[1]) * 1200 / 1950  # of Fira Code
         assert {round(float(length) / len(word), 2) for length, word in cells} == {round(letter, 2)}, picture
+
+
+def test_the_animation_is_small_and_can_be_played() -> None:
+    """Half a minute; the times of the asciicast never go back; letters of the SVG are as wide as their cells."""
+    folder = ROOT / "screenshots" / "animation"
+    assert all(path.stat().st_size < 1_000_000 for path in folder.iterdir())
+    header, *events = map(json.loads, (folder / "demo.cast").read_text().splitlines())
+    assert (header["version"], header["width"], header["height"]) == (2, 100, 28)
+    times = [at for at, _kind, _text in events]
+    assert times == sorted(times)
+    assert 25 < times[-1] < 45
+    picture = (folder / "demo.svg").read_text()
+    ElementTree.fromstring(picture)  # noqa: S314 - our own
+    letter = float(re.findall(r"font:([\d.]+)px", picture)[0]) * 1200 / 1950  # of Fira Code
+    cells = re.findall(r'textLength="([\d.]+)">(\w+)</text>', picture)
+    assert {round(float(length) / len(word), 2) for length, word in cells} == {round(letter, 2)}
 
 
 def test_every_command_and_every_option_is_in_the_docs() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple
+from functools import partial
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,7 +16,7 @@ from textual.message import Message
 from textual.timer import Timer
 
 from mailquota.core.base.errors import UsageError
-from mailquota.core.base.filters import Filter, parse_filter
+from mailquota.core.base.filters import DOCS, Filter, parse_filter
 from mailquota.core.base.model import AccountRow
 
 from ..desk import account_columns, captions
@@ -25,17 +26,19 @@ from ..desk.desk import Desk, Tell, is_seen
 from ..desk.modes import NAMES
 from ..desk.screen_memory import ACCOUNTS, ScreenMemory
 from ..desk.session import Changes
+from ..desk.typed import Choice, Doing, takes
 from ..draw import format as fmt
 from ..draw.grid import Column
 from ..frame.saved_filters import SAVING, SavesFilters
 from ..frame.sort_menu import SortMenu
-from ..frame.sorted_screen import SORTING
+from ..frame.sorted_screen import SORTING, called, named, sort_choices, sorted_by
 from ..widgets.background import background
 from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
 from ..widgets.title_rule import TitleRule
 from .choose_columns import ChooseColumns
 from .table import AccountTable
+from .way_back import WayBack
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
 TURN_SECONDS = 0.008  # of work, then keys are handled
@@ -44,15 +47,13 @@ WATCH_SECONDS = 0.3
 FORMS = "text  @domain  >80%  over|near  days<14  /regex/  !word"
 
 
-class WayBack(NamedTuple):
-    """The mode that led to a filter, and its name in the trail; filter, cursor and first line as they were before."""
+def _filters(_pane: AccountsPane, _words: Sequence[str]) -> Iterator[Choice]:
+    """The words that stand for themselves."""
+    yield from (Choice(form, meaning) for form, meaning in DOCS if form.isalpha() and form != "text")
 
-    mode: str
-    step: str
-    words: str
-    filter: Filter | None
-    key: Hashable | None
-    top: int
+
+def _columns(_pane: AccountsPane, _words: Sequence[str]) -> Iterator[Choice]:
+    yield from (Choice(called(column), column.about or column.title) for column in COLUMNS)
 
 
 class AccountsPane(SavesFilters, Vertical):
@@ -60,6 +61,7 @@ class AccountsPane(SavesFilters, Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
+        Binding("f4", "filter", "Filter", show=False, tooltip="show only some accounts"),
         *SAVING,
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
         *SORTING,
@@ -80,6 +82,7 @@ class AccountsPane(SavesFilters, Vertical):
         super().__init__(id="pane")
         self.desk = desk
         self.accounts = desk.accounts
+        self.columns = COLUMNS
         self.filters = ScreenMemory(desk.memory, ACCOUNTS)
         self.table = AccountTable(self.accounts, desk.context)
         self._recall()
@@ -237,6 +240,16 @@ class AccountsPane(SavesFilters, Vertical):
                 self.filters.used(found.text)
             self._close_line()
 
+    @takes("WORDS", _filters)
+    def typed_filter(self, rest: str) -> Doing:
+        """``filter over|near @example.org``."""
+        parse_filter(rest)
+        return partial(self._filter_by, rest)
+
+    def _filter_by(self, text: str) -> None:
+        self.filters.used(text)
+        self.use_filter(text)
+
     @property
     def filtered(self) -> str:
         found = self.accounts.wanted.filter
@@ -278,6 +291,12 @@ class AccountsPane(SavesFilters, Vertical):
         elif way is None and now is not None:
             self._want(filter=None)
 
+    @takes("COLUMN", sort_choices, listed=True, about="sort by this column; with - before it the other way round")
+    def typed_sort(self, rest: str) -> Doing:
+        """``sort used``; ``sort -used`` the other way round."""
+        column, inverted = sorted_by(self.columns, rest)
+        return partial(self.sort_by, column, inverted=inverted)
+
     def action_sort(self, step: int) -> None:
         """Sort by the next (1) or the previous (-1) column that is shown."""
         shown = [place.column for place in self.table.placed]
@@ -298,6 +317,12 @@ class AccountsPane(SavesFilters, Vertical):
     def action_columns(self) -> None:
         """Choose which columns are shown."""
         self.app.push_screen(ChooseColumns(self.desk, self.table.columns, self._choose))
+
+    @takes("COLUMN... | usual", _columns, about="show these columns, in this order")
+    def typed_columns(self, rest: str) -> Doing:
+        """``columns used limit``: the address, and these."""
+        keys = [] if rest == "usual" else [named(COLUMNS, word).key for word in rest.replace(",", " ").split()]
+        return partial(self._choose, account_columns.chosen(keys))
 
     def _choose(self, columns: account_columns.Columns) -> None:
         self.table.choose(columns)

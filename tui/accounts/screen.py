@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult, SystemCommand
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from mailquota.core.base.model import AccountRow
@@ -16,7 +15,6 @@ from mailquota.core.base.units import format_count
 from ..acts.keys import ActingScreen
 from ..card.screen import CardScreen
 from ..desk import captions
-from ..desk.account_columns import COLUMNS
 from ..desk.desk import Copied, Desk, is_seen
 from ..desk.session import Changes
 from ..draw import format as fmt
@@ -124,11 +122,6 @@ class AccountsScreen(ActingScreen):
     def _moved(self) -> None:
         self._detail.forget()
         self._show_lower()
-
-    def commands(self) -> Iterator[SystemCommand]:
-        """A command for each column to sort by."""
-        for column in COLUMNS:
-            yield SystemCommand(f"Sort by {column.title}", "sort the accounts", partial(self.pane.sort_by, column))
 
     # ---- what acts on accounts
 

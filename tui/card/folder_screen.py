@@ -41,8 +41,8 @@ class FolderScreen(Screen[str], LiveScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "look_again", "Look again", tooltip="look through the folder again"),
         Binding("y", "copy", "Copy", tooltip="copy the page as text for a ticket"),
-        Binding("left_square_bracket", "turn_to(-1)", show=False, tooltip="the folder before it on the card"),
-        Binding("right_square_bracket", "turn_to(1)", show=False, tooltip="the folder after it on the card"),
+        Binding("left_square_bracket", "turn_to(-1)", "Previous", False, tooltip="the folder before it on the card"),
+        Binding("right_square_bracket", "turn_to(1)", "Next", False, tooltip="the folder after it on the card"),
         Binding("escape", "close", "Back", tooltip="back to the card", key_display="Esc"),
     ]
 

@@ -43,8 +43,8 @@ class CardScreen(ActingScreen):
     AUTO_FOCUS = "CardText"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", tooltip="copy the card as text for a ticket"),
-        Binding("left_square_bracket", "turn_to(-1)", show=False, tooltip="the account before it in the list"),
-        Binding("right_square_bracket", "turn_to(1)", show=False, tooltip="the account after it in the list"),
+        Binding("left_square_bracket", "turn_to(-1)", "Previous", False, tooltip="the account before it in the list"),
+        Binding("right_square_bracket", "turn_to(1)", "Next", False, tooltip="the account after it in the list"),
         Binding("escape", "close", "Back", tooltip="back to where the card was opened", key_display="Esc"),
     ]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from textual.app import SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
@@ -184,8 +183,4 @@ class LiveScreen:
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
         """Lines for the help of this screen, below its keys."""
-        return iter(())
-
-    def commands(self) -> Iterator[SystemCommand]:
-        """Commands for the palette that have no key."""
         return iter(())

@@ -37,7 +37,7 @@ class DomainTable(RowTable[Domain]):
     STAYS_FIRST = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Accounts", tooltip="show the accounts of the domain", key_display="⏎"),
+        Binding("enter", "open", "Accounts", tooltip="show the accounts of the domain", key_display="⏎", id="open"),
     ]
 
 

@@ -77,6 +77,11 @@ def accounts(glyphs: Glyphs) -> Iterator[Line]:
         yield ((f"  {glyphs.levels[level]} {level.value:<{FORM - 2}}", fmt.look_of(level)), (meaning, "quiet"))
 
 
+def typed(commands: Iterable[tuple[str, str]]) -> Iterator[Line]:
+    """The commands that take arguments, each with these and with what it does."""
+    yield from section("Commands, typed behind : (Tab completes; all other actions have one too)", commands)
+
+
 def decisions(forms: Iterable[tuple[str, str]]) -> Iterator[Line]:
     """Filter language and verdicts. ``forms`` is what can be typed into the filter, each with what it finds."""
     yield from section("Filter: words are joined, each must match", forms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -15,6 +16,7 @@ from ..desk.desk import Desk, LiveScreen, ShowCard, is_seen
 from ..desk.screen_memory import ScreenMemory
 from ..desk.session import Changes, State
 from ..desk.tiles import Tile
+from ..desk.typed import Doing, takes
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..widgets.filter_line import FilterLine
@@ -37,6 +39,7 @@ class ListScreen(SavesFilters, Screen[None], LiveScreen):
     FORMS = ""  # what can be typed into the filter
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only what has these words"),
+        Binding("f4", "filter", "Filter", show=False, tooltip="show only what has these words"),
         *SAVING,
         Binding("escape", "back", "Back", show=False, tooltip="clear the filter, or back to the accounts"),
     ]
@@ -173,6 +176,16 @@ class ListScreen(SavesFilters, Screen[None], LiveScreen):
         """Open the filter line."""
         self.add_class("-filtering")
         self._filter_line.open(self.filtered)
+
+    @takes("WORDS")
+    def typed_filter(self, rest: str) -> Doing:
+        """``filter refused !me``."""
+        return partial(self.filter_by, rest)
+
+    def filter_by(self, text: str) -> None:
+        """Filter by this text, and remember it."""
+        self.filters.used(text)
+        self.use_filter(text)
 
     @on(FilterLine.Typed)
     def _typed(self, event: FilterLine.Typed) -> None:
