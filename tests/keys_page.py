@@ -41,6 +41,12 @@ To a file that only you may read, to the clipboard, or to a plain screen. A file
 second `Enter`, and only if it is your own; a link is neither followed nor replaced. In CSV and JSON sizes are bytes and
 times are UTC, with the keys that the commands have.
 
+`Enter` leads down: from a domain to its accounts, from an account to its card, from there to a folder. The title says
+the way: `Domains › example.org › john@example.org › Trash`. `Esc` leads one step back, to the line that one left, with
+the filter and the order of before. A filter that was typed within a domain is a step of its own. On a card the arrows
+choose the folder that `Enter` opens, and scroll where no further folder is in view; so does a click, and a double click
+opens it.
+
 `:` takes an action by its name, with arguments: `:set +2G until friday "ticket 4711"`, `:export csv ~/full.csv`,
 `:journal`. The names are those of the shell's commands, and else those of the palette; the beginning of one is enough
 where no other begins so. `Tab` completes, and lists what can be typed; `Up` brings back the commands of before, also of
@@ -103,6 +109,9 @@ def page() -> str:
                 known += [entry for entry in keys if entry not in known]
         await stage.press("1", "enter")
         found["Card"] = keys_of(stage.app.screen, UNICODE)["Card"]
+        await stage.sees(UNICODE.chosen)
+        await stage.press("enter")
+        found["Folder"] = keys_of(stage.app.screen, UNICODE)["Folder"]
 
     play(collect, examine=past.findings)
     found["Everywhere"].sort(key=lambda entry: entry[0] if entry[0].isdigit() else "~")

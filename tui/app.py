@@ -241,11 +241,13 @@ class MailquotaApp(CommandingApp[Outcome], inherit_bindings=False):
         await self.switch_mode("accounts")
         await self._back_to_list()
         assert isinstance(self.screen, AccountsScreen)
-        self.screen.pane.narrow(event.words, back_to=event.back_to)
+        self.screen.pane.narrow(event.words, back_to=event.back_to, step=event.step)
 
     @on(ShowCard)
     def _show_card(self, event: ShowCard) -> None:
-        self.push_screen(CardScreen(self.desk, event.account))
+        here = self.screen
+        trail = here.trail if isinstance(here, LiveScreen) else ()
+        self.push_screen(CardScreen(self.desk, event.account, trail))
 
     def action_help(self) -> None:
         """Show the keys of this screen."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -23,6 +23,7 @@ from ..desk import account_columns, captions
 from ..desk.account_columns import BY_KEY, COLUMNS
 from ..desk.account_list import SLICE, View
 from ..desk.desk import Desk, Tell, is_seen
+from ..desk.modes import NAMES
 from ..desk.screen_memory import ACCOUNTS, ScreenMemory
 from ..desk.session import Changes
 from ..desk.typed import Choice, Doing, takes
@@ -37,6 +38,7 @@ from ..widgets.table_header import TableHeader
 from ..widgets.title_rule import TitleRule
 from .choose_columns import ChooseColumns
 from .table import AccountTable
+from .way_back import WayBack
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
 TURN_SECONDS = 0.008  # of work, then keys are handled
@@ -52,13 +54,6 @@ def _filters(_pane: AccountsPane, _words: Sequence[str]) -> Iterator[Choice]:
 
 def _columns(_pane: AccountsPane, _words: Sequence[str]) -> Iterator[Choice]:
     yield from (Choice(called(column), column.about or column.title) for column in COLUMNS)
-
-
-class WayBack(NamedTuple):
-    """The mode that led to a filter, and the filter before."""
-
-    mode: str
-    filter: Filter | None
 
 
 class AccountsPane(SavesFilters, Vertical):
@@ -96,6 +91,7 @@ class AccountsPane(SavesFilters, Vertical):
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
         self._way_back: WayBack | None = None
+        self._returning: WayBack | None = None  # on the way back, until the filter of before is in force again
 
     def _recall(self) -> None:
         """Columns and order as they were in the last run."""
@@ -131,7 +127,9 @@ class AccountsPane(SavesFilters, Vertical):
     def show(self) -> None:
         """Draw all parts; each sends only the lines that differ."""
         context, session = self.desk.context(), self.desk.session
-        self._title.paint([captions.title(self.accounts, session, self.size.width, context)])
+        within = self._way_back.words if self._way_back is not None else ""
+        title = captions.title(self.accounts, session, self.size.width, context, trail=self.trail, within=within)
+        self._title.paint([title])
         self._show_header()
         self.table.notice = captions.notice(self.accounts, session, self.table.cells, context)
         self.table.redraw()
@@ -179,6 +177,9 @@ class AccountsPane(SavesFilters, Vertical):
                 until = now() + TURN_SECONDS
         self._say_found()
         self.table.reorder()
+        if self._returning is not None:
+            self.table.go_back(self._returning.key, self._returning.top)
+            self._returning = None
         self._changed()
 
     def action_filter(self) -> None:
@@ -205,15 +206,30 @@ class AccountsPane(SavesFilters, Vertical):
         """Filter by the text; one that is not valid changes nothing."""
         found = self._read(event.text)
         if found is not None:
-            self._way_back = None
+            way = self._way_back
+            if way is not None and not f"{found.text} ".startswith(f"{way.words} "):
+                self._way_back = None
             self._want(filter=found if found.words else None)
 
-    def narrow(self, text: str, back_to: str) -> None:
-        """Filter by this text, as if it had been typed; Esc then leads back to the screen it comes from."""
-        before = self._way_back.filter if self._way_back is not None else self.accounts.wanted.filter
+    def narrow(self, text: str, back_to: str, step: str) -> None:
+        """Filter by this text, as if it had been typed; Esc then leads back to the screen it comes from.
+
+        ``step`` names these accounts in the trail.
+        """
+        found, way, table = self._read(text), self._way_back, self.table
+        if found is None:
+            return
+        before = way[3:] if way is not None else (self.accounts.wanted.filter, table.held, table.scroll_offset.y)
         self._close_line()
+        self._way_back = WayBack(back_to, step, found.text, *before)
+        table.go_back(None, 0)
         self._typed(FilterLine.Typed(text))
-        self._way_back = WayBack(back_to, before)
+
+    @property
+    def trail(self) -> tuple[str, ...]:
+        """The mode that led to these accounts, and their name; else the name of the screen alone."""
+        way = self._way_back
+        return ("Accounts",) if way is None else (NAMES[way.mode], way.step)
 
     @on(FilterLine.Kept)
     def _kept(self) -> None:
@@ -259,16 +275,20 @@ class AccountsPane(SavesFilters, Vertical):
 
         A range that is being marked is taken back first.
         """
+        typing, now = self.has_class("-filtering"), self.accounts.wanted.filter
         self._close_line()
         if self.table.ranging:
             self.table.end_range(keep=False)
             self._changed()
             return
-        if self._way_back is not None:
-            way, self._way_back = self._way_back, None
+        way = self._way_back
+        if way is not None and (now is None or now.text != way.words):
+            self._want(filter=parse_filter(way.words))
+        elif way is not None and not typing:
+            self._way_back, self._returning = None, way
             self._want(filter=way.filter)
             await self.run_action(f"app.show_mode('{way.mode}')")
-        elif self.accounts.wanted.filter is not None:
+        elif way is None and now is not None:
             self._want(filter=None)
 
     @takes("COLUMN", sort_choices, listed=True, about="sort by this column; with - before it the other way round")

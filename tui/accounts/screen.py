@@ -75,6 +75,11 @@ class AccountsScreen(ActingScreen):
         self.pane.tell_visible()
         self.call_after_refresh(self.show)
 
+    @property
+    def trail(self) -> tuple[str, ...]:
+        """The screen that led here, if one did."""
+        return self.pane.trail
+
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
         """The filter language, limits, levels."""
         return guide.accounts(glyphs)
@@ -134,7 +139,7 @@ class AccountsScreen(ActingScreen):
 
     @on(AccountTable.Opened)
     def _opened(self, event: AccountTable.Opened) -> None:
-        card = CardScreen(self.desk, event.row)
+        card = CardScreen(self.desk, event.row, self.trail)
         self.app.push_screen(card, lambda _: self._back_from(card.address))
 
     def _back_from(self, address: str) -> None:

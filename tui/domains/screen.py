@@ -154,4 +154,4 @@ class DomainsScreen(SortedScreen[Domain]):
 
     @on(RowTable.Opened)
     def _opened(self, event: RowTable.Opened) -> None:
-        self.post_message(ShowAccounts(f"@{event.row.name}", back_to="domains"))
+        self.post_message(ShowAccounts(f"@{event.row.name}", back_to="domains", step=event.row.name))

@@ -130,6 +130,18 @@ def card(glyphs: Glyphs) -> Iterator[Line]:
     yield from section("Plot of the usage", _plot(glyphs))
 
 
+def folder() -> Iterator[Line]:
+    """What is told of the messages of a folder."""
+    yield from section(
+        "A folder",
+        (
+            ("sizes", "as quota counts them; dates are when the messages were received"),
+            ("largest", "by size and date alone: no message is opened, senders and subjects are not told"),
+            ("a part of it", "a look ends after 8 s, some million messages"),
+        ),
+    )
+
+
 def _plot(glyphs: Glyphs) -> Iterator[tuple[str, str]]:
     yield glyphs.steps_of_plot[3] + glyphs.steps_of_plot[-1], "what was used; each value holds until the next one"
     yield glyphs.steps_of_plot[0] * 3, "the limit of that time; what was over it has another colour"

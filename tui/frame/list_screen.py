@@ -12,11 +12,12 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
-from ..desk.desk import Desk, LiveScreen, is_seen
+from ..desk.desk import Desk, LiveScreen, ShowCard, is_seen
 from ..desk.screen_memory import ScreenMemory
 from ..desk.session import Changes, State
 from ..desk.tiles import Tile
 from ..desk.typed import Doing, takes
+from ..draw import format as fmt
 from ..draw.format import Line
 from ..widgets.filter_line import FilterLine
 from ..widgets.foot import Foot
@@ -26,6 +27,8 @@ from ..widgets.note_line import NoteLine
 from ..widgets.painted import SCREEN_LOOKS
 from ..widgets.title_rule import TitleRule
 from .saved_filters import SAVING, SavesFilters
+
+TO_CARD: list[BindingType] = [Binding("a", "card", "Account", tooltip="the card of the account")]
 
 
 class ListScreen(SavesFilters, Screen[None], LiveScreen):
@@ -151,6 +154,16 @@ class ListScreen(SavesFilters, Screen[None], LiveScreen):
     def say(self, line: Line) -> None:
         """Show a message in place of the line about the row, for ten seconds or until the cursor moves."""
         self._detail.say(line)
+
+    def show_card(self, address: str) -> None:
+        """Show the card of an account, if that still exists."""
+        account = self.desk.accounts.rows.get(address)
+        if account is not None:
+            self.post_message(ShowCard(account))
+        elif address:
+            self.say(((f"{fmt.literal(address, self.desk.glyphs)} is no account any more", "quiet"),))
+        else:
+            self.say((("This is about no account", "quiet"),))
 
     def done(self, line: Line | None) -> None:
         """Show what a dialog did."""

@@ -10,9 +10,8 @@ from textual.binding import Binding, BindingType
 from mailquota.core.control.messages import GetJournal
 from mailquota.core.control.results import JournalRow
 
-from ..desk.desk import Desk, ShowCard
+from ..desk.desk import Desk
 from ..desk.typed import Doing, takes
-from ..draw import format as fmt
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.rows import RowList
@@ -83,12 +82,7 @@ class JournalScreen(PolledScreen[Entry]):
 
     def open(self, row: Entry) -> None:
         """Show the card of the entry's account, if that still exists."""
-        account = self.desk.accounts.rows.get(row.row.address)
-        if account is not None:
-            self.post_message(ShowCard(account))
-        elif row.row.address:
-            name = fmt.literal(row.row.address, self.desk.glyphs)
-            self.say(((f"{name} is no account any more", "quiet"),))
+        self.show_card(row.row.address)
 
     @takes("[ID]", about="take back this entry of the journal; without ID as the key does")
     def typed_undo(self, rest: str) -> Doing:

@@ -20,6 +20,7 @@ from ..draw.glyphs import Glyphs
 from ..draw.rows import RowList
 from ..draw.sheet import Sheet, parts
 from ..frame import guide
+from ..frame.list_screen import TO_CARD
 from ..frame.polled_screen import PolledScreen
 from ..widgets.row_table import RowTable
 from . import rows as warning_rows
@@ -51,6 +52,7 @@ class WarningsScreen(PolledScreen[WarningRow]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("w", "warn", "Warn again", tooltip="send it again now; shows it first", id="warn"),
         Binding("s", "send_test", "Send test", tooltip="send this warning to an address of yours"),
+        *TO_CARD,
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -84,6 +86,13 @@ class WarningsScreen(PolledScreen[WarningRow]):
         return Sheet("warnings", self.rows.shown, columns, warning_rows.record, "warning")
 
     # ---- keys
+
+    def action_card(self) -> None:
+        """Show the card of the account."""
+        row = self.table.row
+        if row is not None:
+            self.table.hold()
+            self.show_card(row.address)
 
     def open(self, row: WarningRow) -> None:
         """Show the mail."""
