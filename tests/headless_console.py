@@ -18,7 +18,7 @@ from mailquota.core.engine.options import Options
 from mailquota.core.engine.serve import Embedded
 from mailquota.tui.app import MailquotaApp
 
-SECONDS = 30.0
+SECONDS = 90.0
 
 
 def drawn(app: MailquotaApp) -> str:

@@ -6,7 +6,7 @@ from textual.binding import Binding
 
 from mailquota.tui.desk.modes import MODES
 from mailquota.tui.draw.glyphs import UNICODE
-from mailquota.tui.frame.help import keys_of
+from mailquota.tui.frame.help import keys_of, typed_of
 from mailquota.tui.frame.replaying import REPLAY_KEYS
 from mailquota.tui.widgets.foot import key_name
 from tests.tui import past
@@ -41,6 +41,18 @@ To a file that only you may read, to the clipboard, or to a plain screen. A file
 second `Enter`, and only if it is your own; a link is neither followed nor replaced. In CSV and JSON sizes are bytes and
 times are UTC, with the keys that the commands have.
 
+`Enter` leads down: from a domain to its accounts, from an account to its card, from there to a folder. The title says
+the way: `Domains › example.org › john@example.org › Trash`. `Esc` leads one step back, to the line that one left, with
+the filter and the order of before. A filter that was typed within a domain is a step of its own. On a card the arrows
+choose the folder that `Enter` opens, and scroll where no further folder is in view; so does a click, and a double click
+opens it.
+
+`:` takes an action by its name, with arguments: `:set +2G until friday "ticket 4711"`, `:export csv ~/full.csv`,
+`:journal`. The names are those of the shell's commands, and else those of the palette; the beginning of one is enough
+where no other begins so. `Tab` completes, and lists what can be typed; `Up` brings back the commands of before, also of
+earlier runs. What changes something opens its dialog with these values in it, for the marked accounts, for the one
+under the cursor, or for those that are named.
+
 Each screen remembers its last filters (`Up` in the filter line) and those that were kept under a letter (`F` and the
 letter; `'` and the letter brings one back), also in later runs.
 
@@ -52,6 +64,25 @@ are dim and say why they can't be used. So do they while the engine is lost, and
 database account may only read.
 
 This page is made from the program's own bindings.
+
+## Habits from other programs
+
+| habit | known from | here |
+|---|---|---|
+| a command with arguments, completed | vim, k9s (`:`), VisiData (`Space`) | `:`, `Tab` |
+| filter as one types | k9s, lazygit (`/`), htop (`F4`), btop (`f`) | `/`, `F4` |
+| next and previous match | vim, less, VisiData (`n` `N`) | `n` `N`; with a filter each line is a match |
+| regular expressions, one or another | k9s, VisiData | `/regex/`, `over\\|near`, on Accounts |
+| what was typed before | VisiData (`Up`) | `Up` behind `/` and `:`, in later runs too |
+| half pages, both ends | vim, less | `Ctrl+D` `Ctrl+U`, `g` `G` |
+| sort by the next column, by a menu | htop (`F6`, `>`), btop (arrows) | `<` `>`, `F6`; `o` has the menu |
+| sort the other way round | htop (`I`), btop (`r`) | `I` |
+| tag lines | htop (`Space`), VisiData (`s`) | `Space`; `v`, or Shift and an arrow, for a range; `*` all, `u` none |
+| undo | lazygit (`z`), VisiData (`U`) | `U`; in the Journal also the undo of an undo |
+| hold the screen still | htop (`Z`) | `p` |
+| draw less often | btop (`+` `-`) | `+` `-` |
+| help, quit | htop (`F1`, `F10`) | `?` or `F1`, `q` or `F10` |
+| paint anew, suspend | vim, less (`Ctrl+L`, `Ctrl+Z`) | the same |
 """
 SHARED = ("Moving", "Everywhere")
 REPLAY = """
@@ -67,20 +98,29 @@ Nothing can be changed there. [Recordings and replay](replay.md) has more.
 def page() -> str:
     """The whole page."""
     found: dict[str, list[tuple[str, str]]] = {}
+    typed: dict[str, str] = {}
 
     async def collect(stage: Stage) -> None:
         for mode in MODES:
             await stage.press(mode.key)
+            typed.update((form, words) for form, words in typed_of(stage.app.screen) if form not in typed)
             for name, keys in keys_of(stage.app.screen, UNICODE).items():
                 known = found.setdefault(name, [])
                 known += [entry for entry in keys if entry not in known]
         await stage.press("1", "enter")
         found["Card"] = keys_of(stage.app.screen, UNICODE)["Card"]
+        await stage.sees(UNICODE.chosen)
+        await stage.press("enter")
+        found["Folder"] = keys_of(stage.app.screen, UNICODE)["Folder"]
 
     play(collect, examine=past.findings)
     found["Everywhere"].sort(key=lambda entry: entry[0] if entry[0].isdigit() else "~")
     names = [name for name in found if name not in SHARED]
-    return INTRO + "".join(_section(name, found[name]) for name in (*names, *SHARED)) + REPLAY + _replay()
+    keys = "".join(_section(name, found[name]) for name in (*names, *SHARED))
+    rows = "".join(
+        f"| `:{form}` | {words} |\n".replace(" | ", " \\| ", form.count(" | ")) for form, words in sorted(typed.items())
+    )
+    return f"{INTRO}{keys}\n## Commands with arguments\n\n| command | does |\n|---|---|\n{rows}{REPLAY}{_replay()}"
 
 
 def _replay() -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.mailserver.process import wait_until
 
 MARK = "MAILQUOTA_TEST_SESSION"
-SECONDS = 10.0  # for the end of one that was told to end
+SECONDS = 30.0  # for the end of one that was told to end
 
 
 @dataclass(frozen=True)

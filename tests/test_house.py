@@ -21,7 +21,7 @@ ROOMS = (
     ("mailboxes",),
     ("history", "policy", "recordings"),
     ("changes", "alerts", "doctor", "demo"),
-    ("engine",),
+    ("engine", "helper"),
     ("commands",),
 )
 # The same in the console; the folders of screens do not import each other.

@@ -7,15 +7,14 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from textual import on, work
-from textual.app import ScreenStackError, SystemCommand
+from textual.app import ScreenStackError
 from textual.binding import Binding, BindingType
-from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
@@ -38,12 +37,12 @@ from .draw.format import Line
 from .draw.glyphs import ASCII, UNICODE
 from .frame import copying, terminal
 from .frame import theme as themes
+from .frame.commanding import CommandingApp
 from .frame.driver import ConsoleDriver
-from .frame.export import Export
+from .frame.export import Export, Wanted
 from .frame.help import HelpScreen
 from .frame.leaving import QUIT, SUSPEND, ConsoleFailedError, Leaving, Outcome
-from .frame.palette import commands_of
-from .frame.replaying import ACTIONS, REPLAY_KEYS, ReplayingApp
+from .frame.replaying import ACTIONS, REPLAY_KEYS
 from .journal.screen import JournalScreen
 from .warnings.screen import WarningsScreen
 from .widgets.scrollbar import thin_scrollbar
@@ -60,7 +59,7 @@ SCREENS: dict[str, Callable[[Desk], Screen[Any]]] = {
 EXAMINED_AFTER = 2.0  # seconds; the accounts come first
 
 
-class MailquotaApp(ReplayingApp[Outcome], inherit_bindings=False):
+class MailquotaApp(CommandingApp[Outcome], inherit_bindings=False):
     """Screens, themes, and the keys that work on every screen."""
 
     DEFAULT_MODE = "accounts"
@@ -68,7 +67,9 @@ class MailquotaApp(ReplayingApp[Outcome], inherit_bindings=False):
         # Not in the foot: the title rule of each screen has these keys.
         *(Binding(mode.key, f"show_mode('{mode.name}')", mode.title, show=False, tooltip=mode.about) for mode in MODES),
         Binding("question_mark", "help", "Help", tooltip="all keys and the filter language"),
+        Binding("f1", "help", "Help", show=False, tooltip="all keys and the filter language"),
         Binding("ctrl+p", "command_palette", "Palette", priority=True, tooltip="every action by name"),
+        Binding("colon", "command_line", "Command", show=False, tooltip="type an action by its name, with arguments"),
         Binding("T", "next_theme", "Theme", show=False, tooltip=f"the next theme: {', '.join(themes.NAMES)}"),
         Binding(
             "Y", "show_text", "Text", show=False, tooltip="show on a plain screen what y copies, to select it there"
@@ -86,11 +87,12 @@ class MailquotaApp(ReplayingApp[Outcome], inherit_bindings=False):
         ),
         *REPLAY_KEYS,
         Binding("p", "pause", "Pause", show=False, tooltip="hold all screens still, or let them go on"),
-        Binding("plus", "pace(1)", "Slower", show=False, tooltip="draw less often: every 2, 5, 10 or 30 seconds"),
+        Binding("plus", "pace(1)", "Slower", False, id="pace", tooltip="draw less often: every 2, 5, 10 or 30 seconds"),
         Binding("minus", "pace(-1)", "Faster", show=False, tooltip="draw more often"),
         Binding("ctrl+l", "repaint", "Repaint", show=False, priority=True, tooltip="draw the whole screen anew"),
         Binding("ctrl+z", "suspend", "Suspend", show=False, priority=True, tooltip=SUSPEND),
         Binding("q", "leave", "Quit", tooltip=QUIT),
+        Binding("f10", "leave", "Quit", show=False, tooltip=QUIT),
         Binding("ctrl+c,ctrl+q", "leave", "Quit", show=False, priority=True, tooltip=QUIT),
     ]
 
@@ -223,17 +225,6 @@ class MailquotaApp(ReplayingApp[Outcome], inherit_bindings=False):
             return any(isinstance(screen, LiveScreen) and screen.has_table for screen in self.screen_stack[-1:])
         return not (action == "next_theme" and self.no_color)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The commands of the palette: every action of the screen by name, and the themes."""
-        yield from commands_of(self, screen, self.desk.glyphs)
-        for each in () if self.no_color else themes.THEMES:
-            yield SystemCommand(f"Theme: {each.name}", "change the colours", partial(self.use_theme, each.name))
-
-    def action_command_palette(self) -> None:
-        """Open the palette, except over a dialog, which has no such actions."""
-        if not self.screen.is_modal:
-            self.push_screen(CommandPalette(placeholder="Type a part of what you want to do"))
-
     async def action_show_mode(self, mode: str) -> None:
         """Show a screen; if it is shown already, close what was opened above its list."""
         if mode == self.current_mode:
@@ -250,11 +241,13 @@ class MailquotaApp(ReplayingApp[Outcome], inherit_bindings=False):
         await self.switch_mode("accounts")
         await self._back_to_list()
         assert isinstance(self.screen, AccountsScreen)
-        self.screen.pane.narrow(event.words, back_to=event.back_to)
+        self.screen.pane.narrow(event.words, back_to=event.back_to, step=event.step)
 
     @on(ShowCard)
     def _show_card(self, event: ShowCard) -> None:
-        self.push_screen(CardScreen(self.desk, event.account))
+        here = self.screen
+        trail = here.trail if isinstance(here, LiveScreen) else ()
+        self.push_screen(CardScreen(self.desk, event.account, trail))
 
     def action_help(self) -> None:
         """Show the keys of this screen."""
@@ -323,9 +316,13 @@ class MailquotaApp(ReplayingApp[Outcome], inherit_bindings=False):
 
     def action_export(self) -> None:
         """Export what the screen shows."""
+        self.open_export(Wanted())
+
+    def open_export(self, wanted: Wanted) -> None:
+        """Show the dialog that exports, with what is wanted filled in."""
         sheet = self.screen.sheet() if isinstance(self.screen, LiveScreen) else None
         if sheet is not None and sheet.rows:
-            self.push_screen(Export(self.desk, sheet), self.tell_done)
+            self.push_screen(Export(self.desk, sheet, wanted), self.tell_done)
         elif sheet is not None:
             self.tell((("Nothing is shown here that could be exported", "quiet"),))
 

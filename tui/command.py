@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 import signal
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CLIENT = "console"
+_GARBAGE = 20_000  # objects until a collection; Python's 700 are a tenth of the time in which a screen is drawn
 _LEFT_BEHIND = (signal.SIGCONT, signal.SIGTSTP, signal.SIGWINCH)  # by Textual, whose handlers fail without a screen
 
 
@@ -56,6 +58,7 @@ def open_console(common: Common, demo: int | None, replay: Replay | None = None)
     """Open the console: attached to an engine, with its own engine, on a demo world of ``demo`` accounts, or on what
     was recorded.
     """
+    gc.set_threshold(_GARBAGE)
     if replay is not None:
         return _show_replay(common, replay)
     if demo is not None:
@@ -209,10 +212,15 @@ def _connect_to(engine: Embedded, common: Common) -> Connect:
     return connect
 
 
-def _examine(config: Config) -> Examine:
-    from mailquota.core.doctor.examine import examine
+def _examine(config: Config, *, demo: bool = False) -> Examine:
+    """In a process of its own, as it reads all accounts; a demo has few, and a folder that ends with this process."""
+    if demo:
+        from mailquota.core.doctor.examine import examine
 
-    return partial(examine, config)
+        return partial(examine, config)
+    from mailquota.core.commands.doctor_apart import examine_apart
+
+    return partial(examine_apart, config.path)
 
 
 def _run_embedded(
@@ -222,7 +230,7 @@ def _run_embedded(
         common,
         _connect_to(engine, common),
         config.settings.console,
-        _examine(config),
+        _examine(config, demo=demo),
         embedded=True,
         demo=demo,
         program=_program(config),

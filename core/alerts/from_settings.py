@@ -7,7 +7,7 @@ from functools import partial
 
 from ..base.errors import DeliveryError
 from ..base.text import shown
-from ..mailboxes.from_settings import is_http, make_names
+from ..mailboxes.from_settings import helper_of, is_http, make_names
 from ..mailboxes.mailstore import Mailstore
 from ..servers.dovecot.folder_names import TrashNames
 from ..servers.dovecot.quota import QuotaFacts, may_be_maildir, unenforced
@@ -15,7 +15,14 @@ from ..settings.config import Config
 from ..settings.discover import ask_dovecot, dovecot_lda
 from . import programs
 from .deliver import Deliverer, Method, check_recipient
+from .delivery_by_helper import HelperDelivery
 from .maildir import OwnMaildir
+
+
+def make_delivery(config: Config) -> Deliverer | HelperDelivery:
+    """How an engine delivers: by the helper, where that works in mailboxes for it, else by ``make_deliverer``."""
+    helper = helper_of(config) if config.settings.warnings.delivery != "sendmail" else None
+    return make_deliverer(config) if helper is None else HelperDelivery(helper)
 
 
 def make_deliverer(config: Config) -> Deliverer:

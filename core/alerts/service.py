@@ -24,7 +24,7 @@ from ..servers.dovecot.folder_names import TrashNames
 from ..settings.checks import mail_address
 from ..settings.config import Config
 from .administrators import AdministratorMails
-from .from_settings import make_deliverer
+from .from_settings import make_delivery
 from .letters import WarningMails
 from .outbox import Outbox
 from .rules import BELOW
@@ -57,7 +57,7 @@ class AlertService:
         self._tasks: list[asyncio.Task[None]] = []
         self._log = WarningLog(parts.state)
         self.mails = WarningMails(
-            parts.ledger, parts.driver, parts.is_trash, parts.config, make_deliverer, away=parts.away
+            parts.ledger, parts.driver, parts.is_trash, parts.config, make_delivery, away=parts.away
         )
         self.outbox = Outbox(self._log, self.mails, parts.journal, parts.config)
         self._administrator_mails = AdministratorMails(

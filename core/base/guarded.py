@@ -3,15 +3,21 @@
 Root pastes them some time after they were made, and the owner of a folder above may have put a symbolic link in the
 place of anything in it. So each is one line. The shell enters the folder and stays in it; if it came there by a link,
 or the file itself is one, it does nothing. Owners are changed without following a link (chown -h), modes by the owner
-himself, who can't change more through a link than without it.
+himself, who can't change more through a link than without it. Where root does it in a folder of others, it opens the
+file, looks whether it got the one of that path, and changes the mode by the handle: chmod follows a link that came in
+between.
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
 import shlex
 
 _NAME = "{}"
+_PATH = "{path}"
+_PLACE = re.compile(r"\{(?:path)?\}")
+_HANDLE = "/proc/self/fd/3"
 
 
 def owner_to(owner: str) -> str:
@@ -32,6 +38,12 @@ def mode_by(owner: str, mode: str, *, everything: bool = False) -> str:
     if owner.isdigit():  # a user without a name
         return f"setpriv --reuid={owner} --clear-groups {change}"
     return f"runuser -u {shlex.quote(owner)} -- {change}"
+
+
+def mode_by_handle(mode: str) -> str:
+    """The step in which root changes the mode of one file or folder, whoever owns the folders above."""
+    opening = f'test ! -p {_NAME} && exec 3<{_NAME} && test "$(readlink {_HANDLE})" = {_PATH}'
+    return f"{opening} && chmod {shlex.quote(mode)} {_HANDLE}"
 
 
 def aside() -> str:
@@ -56,8 +68,10 @@ def without_link(path: str) -> str:
 
 def _line(path: str, *steps: str, then: str = "") -> str:
     folder, name = posixpath.split(path.rstrip("/"))
+    whole = shlex.quote(posixpath.join(folder or "/", name))
     folder, name = shlex.quote(folder or "/"), shlex.quote(f"./{name}")
     work = [f"cd -P {folder}", f'test "$PWD" = {folder}']
-    work += [step.replace(_NAME, name) for step in steps]
+    values = {_PATH: whole, _NAME: name}
+    work += [_PLACE.sub(lambda found: values[found[0]], step) for step in steps]
     done = f"({' && '.join(work)})" + (f" && {then}" if then else "")
     return f"{done} || echo 'not done: is there a link in this path?'"

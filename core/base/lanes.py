@@ -91,6 +91,8 @@ class _Worker(Generic[I, R]):
         # The loop reads the length of ``results`` while this thread appends: it is how far the batch has come.
         lane, results = self._lane, batch.results
         reported = time.perf_counter()
+        if lane.prepare is not None:
+            lane.prepare([item for item in batch.items if lane.wanted(item) and lane.usable(item)])
         for item in batch.items:
             if self.retired:  # given up while it hung: the rest of the batch is another thread's by now
                 return
@@ -110,7 +112,8 @@ class Lane(Generic[I, R]):
     is what may hang, such as a mailbox; ``place(item)`` is what many keys have in common, such as a mount point.
     Without progress for ``patience`` seconds an item counts as hanging: ``stuck(item)`` is called on the loop instead
     of ``done``, and what its work returns later is lost. ``stuck`` is also called for an item that was not begun,
-    because its key or place is stuck or because ``wanted(item)`` is false by then. With one thread the order of items
+    because its key or place is stuck or because ``wanted(item)`` is false by then. ``prepare`` is called in
+    the thread, with those items of a batch that it is going to work on. With one thread the order of items
     is kept, unless a thread hangs or dies.
     """
 
@@ -126,8 +129,10 @@ class Lane(Generic[I, R]):
         patience: float,
         threads: int = 1,
         wanted: Callable[[I], bool] = lambda _item: True,
+        prepare: Callable[[list[I]], None] | None = None,
     ) -> None:
         self.name = name
+        self.prepare = prepare
         self.work = work
         self.wanted = wanted
         self.queue: SimpleQueue[_Batch[I, R] | None] = SimpleQueue()

@@ -149,6 +149,25 @@ def _leave_groups() -> None:
             os.setgroups([])
 
 
+def open_plain(path: str | bytes, *, of_its_linker: bool = False) -> int | None:
+    """A handle to read a plain file, below folders of others; None for what is none. Raises OSError.
+
+    What it is is looked at first, by a handle that does not open it (O_PATH): a link may lead to a device, and to open
+    one may already do something. Nor is an empty file opened, as those of /proc say they are.
+    ``of_its_linker``: where the path is a link, it has to be of the file's own owner.
+    """
+    pinned = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        found = os.fstat(pinned)
+        if not stat.S_ISREG(found.st_mode) or not found.st_size:
+            return None
+        if of_its_linker and (link := os.lstat(path)).st_ino != found.st_ino and link.st_uid != found.st_uid:
+            return None
+        return os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(pinned)
+
+
 def set_mode(pinned: int, mode: int) -> None:
     """Change the mode of what ``Folder.pinned`` gave a handle of. Raises OSError."""
     os.chmod(f"/proc/self/fd/{pinned}", mode)

@@ -18,18 +18,16 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from ..base.errors import MailquotaError, NoSuchAccountError, UnreachableError, error_code, error_text
+from ..base.helper_calls import HelperAwayError
 from ..base.threads import in_thread
 from ..control.results import RecalcResult, TrashResult
 from ..history.journal import Journal
 from ..history.who import Operator, write_journal
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Entry, Ledger
-from ..mailboxes.mailstore import Mailstore
-from ..mailboxes.recount import with_doveadm
 from ..mailboxes.rounds import Poller
-from ..mailboxes.trash import Removal, find_by_doveadm, find_files, remove_by_doveadm, remove_files
-from ..servers.dovecot.doveadm import DoveadmTool
-from .results import number_text, trash_result
+from .mailbox_work import MailboxWork
+from .results import number_text
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ T = TypeVar("T")
 
 
 class Actions:
-    """Recounts and Trash. ``doveadm`` is None where mailquota does the work itself.
+    """Recounts and Trash, by ``work``.
 
     ``insist``: the settings name a doveadm, so an error of it is raised instead of doing the work without it. ``away``
     says why the file system of a mailbox is not there: Dovecot would make a new mailbox in its place.
@@ -46,22 +44,20 @@ class Actions:
     def __init__(
         self,
         ledger: Ledger,
-        store: Mailstore,
         driver: Driver,
         poller: Poller,
         journal: Journal,
         *,
-        doveadm: DoveadmTool | None,
+        work: MailboxWork,
         insist: bool,
         away: Callable[[str], str] = lambda _address: "",
     ) -> None:
         self._away = away
         self._ledger = ledger
-        self._store = store
         self._driver = driver
         self._poller = poller
         self._journal = journal
-        self._doveadm = doveadm
+        self._work = work
         self._insist = insist
         self._working: list[Operator] = []
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -69,7 +65,7 @@ class Actions:
     @property
     def by_doveadm(self) -> bool:
         """Whether there is a doveadm that recounts."""
-        return self._doveadm is not None
+        return self._work.has_doveadm
 
     # ---- recount
 
@@ -102,7 +98,7 @@ class Actions:
         before = await in_thread(lambda: driver.recorded(address)) or (
             (known.used, known.messages) if known else (None, None)
         )
-        method = await self._by_doveadm(lambda doveadm: self._recalc_by_doveadm(doveadm, address))
+        method = await self._by_doveadm(lambda: self._recalc_by_doveadm(address))
         if method is None:
             method = await in_thread(lambda: driver.recount(address, entry.limit))
         await self._measure([entry])
@@ -121,12 +117,8 @@ class Actions:
             remark=remark,
         )
 
-    def _recalc_by_doveadm(self, doveadm: DoveadmTool, address: str) -> str:
-        user = self._store.names.in_path(address)
-        if self._driver.name == "maildir":
-            with_doveadm(self._store.maildir(address), lambda: doveadm.recalc(user))
-        else:
-            doveadm.recalc(user)
+    def _recalc_by_doveadm(self, address: str) -> str:
+        self._work.recount_by_doveadm(address, maildir=self._driver.name == "maildir")
         return "doveadm"
 
     # ---- Trash
@@ -164,15 +156,10 @@ class Actions:
     async def _empty_entry(
         self, entry: Entry, before: float | None, operator: Operator, *, dry_run: bool
     ) -> TrashResult:
-        address, maildir = entry.address, self._store.maildir(entry.address)
-        found = await self._by_doveadm(
-            lambda doveadm: _empty_by_doveadm(doveadm, self._store, address, before, dry_run)
-        )
-        method = "doveadm"
-        if found is None:
-            method = "unlink"
-            found = await in_thread(lambda: _empty_files(self._store, maildir, before, dry_run))
-        result = trash_result(address, found, method)
+        address, work = entry.address, self._work
+        result = await self._by_doveadm(lambda: work.empty_by_doveadm(address, before, dry_run=dry_run))
+        if result is None:
+            result = await in_thread(lambda: work.empty(address, before, dry_run=dry_run))
         if not dry_run:
             if result.messages:
                 change = operator.entry("trash", address=address, new=f"-{result.bytes}")
@@ -227,28 +214,16 @@ class Actions:
     async def _measure(self, entries: Iterable[Entry]) -> None:
         await self._poller.measure_now(list(entries))
 
-    async def _by_doveadm(self, work: Callable[[DoveadmTool], T]) -> T | None:
+    async def _by_doveadm(self, work: Callable[[], T]) -> T | None:
         """Work done by doveadm; None where there is no doveadm, or one that the settings do not name can't do it."""
-        doveadm = self._doveadm
-        if doveadm is None:
+        if not self.by_doveadm:
             return None
         try:
-            return await in_thread(lambda: work(doveadm))
+            return await in_thread(work)
+        except HelperAwayError:
+            raise
         except (NoSuchAccountError, UnreachableError) as error:
             if self._insist:
                 raise
             log.info("doveadm can't help, so it is done without: %s", error)
             return None
-
-
-def _empty_by_doveadm(
-    doveadm: DoveadmTool, store: Mailstore, address: str, before: float | None, dry_run: bool
-) -> Removal:
-    user = store.names.in_path(address)
-    found = find_by_doveadm(doveadm, store, user, before)
-    return Removal(found) if dry_run else remove_by_doveadm(doveadm, user, found)
-
-
-def _empty_files(store: Mailstore, maildir: str, before: float | None, dry_run: bool) -> Removal:
-    found = find_files(store, maildir, before)
-    return Removal(found) if dry_run else remove_files(maildir, found)

@@ -57,6 +57,11 @@ class _Root(Group):
 @click.option(
     "--serve", is_flag=True, help="Run the engine without a screen: policy server, measuring, control socket."
 )
+@click.option(
+    "--helper",
+    is_flag=True,
+    help="Run the helper that works in mailboxes for an engine with a user of its own (mailstore.helper).",
+)
 @click.option("--demo", is_flag=True, help="A throwaway world to look at; with --serve, prints its settings file.")
 @click.option("--accounts", type=int, metavar="N", help="With --demo: how many accounts.")
 @click.option(
@@ -74,7 +79,7 @@ class _Root(Group):
     help="Leave the mouse to the terminal, to select text; in the console the key M does.",
 )
 @click.pass_context
-def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> int | None:
+def root(ctx: click.Context, serve: bool, helper: bool, demo: bool, accounts: int | None) -> int | None:
     """Mail quotas: the usage of each mailbox, and a policy server that has Postfix refuse mail that does not fit.
 
     Without a command it opens the console, on the engine that runs on this server, or else with an engine of its own.
@@ -85,11 +90,17 @@ def root(ctx: click.Context, serve: bool, demo: bool, accounts: int | None) -> i
     """
     common: Common = ctx.obj
     if ctx.invoked_subcommand is not None:
-        if serve or demo or accounts is not None or common.ascii or common.no_mouse:
-            raise click.UsageError("--serve, --demo, --accounts, --ascii and --no-mouse go without a command")
+        if serve or helper or demo or accounts is not None or common.ascii or common.no_mouse:
+            raise click.UsageError("--serve, --helper, --demo, --accounts, --ascii and --no-mouse go without a command")
         return None
     if accounts is not None and not demo:
         raise click.UsageError("--accounts belongs to --demo")
+    if helper:
+        if serve or demo:
+            raise click.UsageError("--helper goes without --serve and --demo")
+        from . import helping
+
+        return helping.help_engine(common)
     return _start(common, serve=serve, demo=_demo_size(accounts) if demo else None)
 
 

@@ -43,6 +43,7 @@ from .counters import Counters
 from .ending import Ending
 from .exporter import Exporter
 from .following import DovecotFollower
+from .helper_watch import HelperWatch
 from .mailstore_watch import MailstoreWatch
 from .metric_page import Figures
 from .options import Options
@@ -75,9 +76,9 @@ class Engine:
         # about, what is remembered of all that, the changes and warnings that are noted there, and the clients last.
         mailboxes = make_mailboxes(config)
         self.mailstore, self.driver = mailboxes.store, mailboxes.driver
-        self.ledger, self.guard = mailboxes.ledger, mailboxes.guard
+        self.ledger, self.guard, self.helper = mailboxes.ledger, mailboxes.guard, mailboxes.helper
         self.metrics, self.decisions, self.enforcer, self.mail_log, self.policy = make_policy(
-            lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo
+            lambda: self.config, self.ledger, self.driver, read_mail_log=not options.demo, helper=self.helper
         )
         self.accounts = AccountUpdates(config, self.ledger, self.enforcer)
         self.postfix_maps = PostfixMaps(
@@ -95,6 +96,7 @@ class Engine:
         self.control = self._make_control()
         self.servers = Servers(self.policy, self.control)
         self.listeners = self.servers.listeners
+        self.helper_watch = HelperWatch(self.helper, lambda: self.driver.name)
         self.mailstore_watch = MailstoreWatch(mailboxes, self.poller, self.enforcer.lookup.watch)
         self.abilities = Abilities(
             lambda: self.config, lambda: self.accounts.store, lambda: self.driver.name, self.actions
@@ -102,8 +104,7 @@ class Engine:
         self.recorder = self._make_recorder()
         self.reporter = self._make_reporter()
         self.publisher = Publisher(self.control, self.ledger, self.decisions, self.status, self.recorder.note)
-        self.counters = self._make_counters()
-        self.ending = Ending()
+        self.counters, self.ending = self._make_counters(), Ending()
         self.listen_check = ListenCheck(self.servers, self.ending)
         self.unclear = UnclearEntries(self.journal, self.limits.changes, lambda: self.accounts.store)
         self.upkeep = self._make_upkeep()
@@ -128,6 +129,7 @@ class Engine:
             comparison=self.enforcer.comparison,
             history=self.history,
             guard=self.guard,
+            helper=self.helper_watch,
             driver=lambda: self.driver.name,
             abilities=self.abilities,
             not_recorded=lambda: self.recorder.problem,
@@ -161,6 +163,7 @@ class Engine:
     def _make_measuring(self) -> Measuring:
         return Measuring(
             mailstore=self.mailstore,
+            helper=self.helper,
             driver=self.driver,
             ledger=self.ledger,
             poller=self.poller,
@@ -183,6 +186,7 @@ class Engine:
                 "unclear entries": lambda: self.unclear.run(self.accounts.read),
                 "rights": lambda: self.abilities.run(self.accounts.read),
                 "mailstore": lambda: self.mailstore_watch.run(self.accounts.read),
+                **({} if self.helper is None else {"helper": self.helper_watch.run}),
             },
             measuring=self._make_measuring(),
             accounts=self.accounts,

@@ -7,6 +7,7 @@ Dovecot. That is one run of doveconf, in a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -15,7 +16,16 @@ import msgspec
 from ..base.errors import MailquotaError
 from ..base.threads import in_thread
 from ..mailboxes.driver import Driver
-from ..mailboxes.from_settings import Mailboxes, Way, is_by_path, make_driver, make_mailstore, way_of, with_dovecot
+from ..mailboxes.from_settings import (
+    Mailboxes,
+    Way,
+    helper_of,
+    is_by_path,
+    make_driver,
+    make_mailstore,
+    way_of,
+    with_dovecot,
+)
 from ..mailboxes.mailstore import Mailstore
 from ..mailboxes.witness import Witness
 from ..settings.config import NOTHING_DISCOVERED, Config
@@ -65,6 +75,9 @@ class DovecotFollower:
 
     def prepare(self, config: Config) -> Prepared:
         """What these settings ask for. Blocks, as Dovecot is asked. Raises SettingsError; then nothing has changed."""
+        if (helper := helper_of(config)) is not None:
+            with contextlib.suppress(MailquotaError, OSError):  # while it is away: it asks Dovecot at its start
+                helper.call("follow")
         way, store = way_of(config), make_mailstore(config)
         if way is None or way.is_as(self._way) or store.template != self._store.template:
             return Prepared(self._way, store, None)

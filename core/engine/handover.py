@@ -20,17 +20,16 @@ import array
 import contextlib
 import logging
 import os
-import site
 import socket
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 
+from ..base import process
 from ..base.errors import MailquotaError
 from ..base.others_folders import Identity
 from ..base.sockets import InheritedSockets
@@ -166,11 +165,9 @@ class Successor:
 
 def _start(arguments: Sequence[str], channel: int, *, detached: bool) -> subprocess.Popen[bytes]:
     """A process of the same code as this one. -P keeps modules of the current folder out of it."""
-    environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
+    everything = process.environment_for_python()
+    environment = {name: value for name, value in everything.items() if name not in _OURS_ALONE}
     environment[VARIABLE] = str(channel)
-    root = str(Path(__file__).parents[3])
-    if root not in {*site.getsitepackages(), site.getusersitepackages()}:  # not installed
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-P", "-m", MODULE, *arguments],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if detached else None,

@@ -26,6 +26,7 @@ class Listeners:
     def __init__(self) -> None:
         self.policy: dict[str, socket.socket] = {}
         self.control: dict[str, socket.socket] = {}
+        self._admits_all = False
         self.handed_over = False  # another process has the sockets: their files stay
         self.foreign: set[str] = set()  # opened by systemd: their files stay
         self.files: dict[str, Identity] = {}  # those that are removed with the sockets, if they still are the same
@@ -33,6 +34,7 @@ class Listeners:
     def open(self, settings: Settings, inherited: sockets.InheritedSockets) -> None:
         """Bind the addresses of the settings that ``inherited`` lacks. Raises AddressInUseError and SettingsError."""
         address = ListenAddress("unix", path=settings.control.socket)
+        self._admits_all = bool(settings.mailstore.helper)
         try:
             self._open(address, self.control, inherited, lambda: _bind_control(address, settings))
             for listen, bind in _binders(settings).items():
@@ -100,12 +102,13 @@ class Listeners:
     def let_in_owner(self, mailstore: str) -> int | None:
         """Give the control socket to the owner of the folder ``mailstore``; the uid, None if it can't be known or done.
 
-        Dovecot runs its quota-warning service as that user, to order warnings. Blocking: the mailstore may hang.
+        Dovecot runs its quota-warning service as that user, to order warnings. A socket that admits all users, as that
+        of an engine with a user of its own, stays as it is. Blocking: the mailstore may hang.
         """
         try:
             owner = os.stat(mailstore).st_uid
             for name in self.control:
-                if name in self.files and owner not in {0, os.geteuid()}:
+                if name in self.files and owner not in {0, os.geteuid()} and not self._admits_all:
                     _warn(socket_files.give_to(name.removeprefix("unix:"), self.files[name], owner))
         except OSError as error:
             log.info("the owner of the mailboxes can't use the control socket: %s", error)
@@ -144,9 +147,17 @@ def _policy_owner(settings: Settings) -> socket_files.SocketOwner:
 
 def _bind_control(address: ListenAddress, settings: Settings) -> sockets.Bound:
     _make_folder(os.path.dirname(address.path))
-    # The file has one group. Where the settings name two, it admits all users, and the server checks the peer.
-    mode = 0o666 if settings.control.read_only_group else 0o660
+    mode = 0o666 if _admits_all(settings) else 0o660
     return sockets.bind(address, socket_files.SocketOwner(mode, group=settings.control.group))
+
+
+def _admits_all(settings: Settings) -> bool:
+    """Whether the control socket admits all users, and the server alone checks the peer.
+
+    The file has one owner and one group. Not enough where the settings name two groups, and where the engine, with a
+    user of its own, can't give it to the owner of the mailboxes.
+    """
+    return bool(settings.control.read_only_group or settings.mailstore.helper)
 
 
 def _warn(text: str) -> None:

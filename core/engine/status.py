@@ -24,6 +24,7 @@ from ..policy.compare import QuotaStatusComparison
 from ..policy.metrics import Metrics
 from ..settings.declared import Policy
 from .abilities import Abilities
+from .helper_watch import HelperWatch
 
 _DISK_SECONDS = 10.0
 
@@ -93,6 +94,7 @@ class StatusReporter:
         history: HistoryService,
         driver: Callable[[], str],
         guard: MailstoreGuard,
+        helper: HelperWatch,
         abilities: Abilities,
         not_recorded: Callable[[], str] = lambda: "",
     ) -> None:
@@ -100,6 +102,7 @@ class StatusReporter:
         self._not_recorded = not_recorded
         self._driver = driver
         self._guard = guard
+        self._helper = helper
         self._history = history
         self._comparison = comparison
         self._ledger = ledger
@@ -162,7 +165,7 @@ class StatusReporter:
             limits_problem=self._abilities.limits_problem,
             recount_problem=self._abilities.recount_problem,
             **witness.fields(),
-            mailstore_problem=self._guard.problem,
+            mailstore_problem=self._helper.problem or self._guard.problem,
             warnings_queued=warnings[0],
             warnings_failed=warnings[1],
             **self._answers(maps),

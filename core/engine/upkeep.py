@@ -12,6 +12,7 @@ from typing import Any
 
 from ..alerts.service import AlertService
 from ..base import restarts
+from ..base.helper_calls import Helper
 from ..changes.expiry import Expiry
 from ..history.service import HistoryService
 from ..mailboxes.drift import DriftWatch
@@ -36,6 +37,7 @@ class Measuring:
     """The parts that begin once the accounts are read, and what they need to do so."""
 
     mailstore: Mailstore
+    helper: Helper | None
     driver: Driver
     ledger: Ledger
     poller: Poller
@@ -56,7 +58,7 @@ class Measuring:
         tasks = [restarts.start("verification of maps", self.postfix_maps.verify_always)]
         if (witness := self.witness) is not None:
             tasks.append(restarts.start("witness", lambda: witness.run(begin)))
-        drift = DriftWatch(self.ledger, self.mailstore, self.driver.place)
+        drift = DriftWatch(self.ledger, self.mailstore, self.driver.place, helper=self.helper)
         return [*tasks, restarts.start("background check", lambda: drift.run(begin))]
 
 

@@ -24,7 +24,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator
 from time import monotonic
 
+import msgspec
+
 from ..base.errors import MailquotaError, UnreachableError, error_text, sendable
+from ..base.helper_calls import Helper
 from ..base.others_folders import Folder, opened
 from ..base.threads import in_thread
 from ..control.contents import FolderContents, MessageSize, RecentSum, YearSum
@@ -178,6 +181,7 @@ class FolderLooks:
     """Looks into folders for clients. Runs on the engine's loop; the work is done in threads.
 
     ``away`` says why the file system of a mailbox is not there, ``asks_dovecot`` whether its usage is Dovecot's word.
+    Where a ``helper`` works in mailboxes, it looks, and ``doveadm`` is Dovecot's HTTP API or None.
     """
 
     def __init__(
@@ -188,7 +192,9 @@ class FolderLooks:
         *,
         away: Callable[[str], str],
         asks_dovecot: Callable[[str], bool],
+        helper: Helper | None = None,
     ) -> None:
+        self._helper = helper
         self._store = store
         self._driver = driver
         self._doveadm = doveadm
@@ -202,7 +208,7 @@ class FolderLooks:
         found = self._running.get(key)
         if found is None:
             self._check_room(address)
-            found = self._running[key] = asyncio.ensure_future(in_thread(lambda: self._look(address, folder)))
+            found = self._running[key] = asyncio.ensure_future(in_thread(lambda: self.look(address, folder)))
             found.add_done_callback(lambda _done: self._running.pop(key, None))
             found.add_done_callback(_forget)
         try:
@@ -220,10 +226,18 @@ class FolderLooks:
         if there >= MOST_OF_PLACE or len(self._running) >= MOST:
             raise MailquotaError("other folders are being looked through; try again in a moment")
 
-    def _look(self, address: str, folder: str) -> FolderContents:
+    def look(self, address: str, folder: str) -> FolderContents:
+        """The same in this thread, without a bound of time. Raises OSError, too."""
         if reason := self._away(address):
             raise MailquotaError(reason)
-        if self._doveadm is None or not self._asks_dovecot(address):
+        asks = self._asks_dovecot(address)
+        if self._helper is not None and not (asks and self._doveadm is not None):
+            name = self._store.names.in_path(address)
+            found: FolderContents = self._helper.call(
+                "contents", name, folder, self._driver.name, asks, gives=FolderContents
+            )
+            return msgspec.structs.replace(found, address=address)
+        if self._doveadm is None or not asks:
             try:
                 return self._by_files(address, folder)
             except PermissionError:

@@ -23,6 +23,7 @@ from .measure import (
     Measurement,
     ProbeOutcome,
     Unmeasurable,
+    check_owner,
     counted,
     probe_inbox,
     unmeasurable,
@@ -124,6 +125,7 @@ class CountDriver:
         maildir = self._store.maildir(address)
         counting = SizeCount(self._sizes.of(maildir), reads)
         try:
+            check_owner(maildir)
             folders = self._folders(maildir, known, counting, everything=reads is None)
         except OSError as error:
             raise unmeasurable(maildir, error) from error

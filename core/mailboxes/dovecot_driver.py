@@ -24,7 +24,7 @@ from time import monotonic
 import msgspec
 
 from ..base.errors import MailquotaError, NoSuchAccountError
-from ..servers.dovecot.doveadm import DoveadmTool
+from ..servers.dovecot.doveadm import DoveadmFigures
 from ..servers.dovecot.mutf7 import encode
 from ..servers.dovecot.quota_rows import KIB, Quota
 from .asking import UsageQueries
@@ -65,7 +65,7 @@ class AllAccountsQuery:
     ``take`` is called for each account with its address, its figure, and when it came and was asked for.
     """
 
-    def __init__(self, tool: DoveadmTool, take: Take, steady: Callable[[], float]) -> None:
+    def __init__(self, tool: DoveadmFigures, take: Take, steady: Callable[[], float]) -> None:
         self._tool = tool
         self._take = take
         self._steady = steady
@@ -124,7 +124,7 @@ class DoveadmDriver:
 
     name = "doveadm"
 
-    def __init__(self, store: Mailstore, tool: DoveadmTool, steady: Callable[[], float] = monotonic) -> None:
+    def __init__(self, store: Mailstore, tool: DoveadmFigures, steady: Callable[[], float] = monotonic) -> None:
         self._store = store
         self.base = store.base
         self._tool = tool

@@ -15,10 +15,13 @@ import logging
 import time
 from collections.abc import Callable
 
+from ..base.errors import MailquotaError
 from ..base.gathering import GatheringLane
+from ..base.helper_calls import Helper
 from .compare import Comparison, compare
 from .ledger import Entry, Ledger
 from .mailstore import Mailstore
+from .measure import Unmeasurable
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,10 @@ _Lane = GatheringLane[Entry, Comparison | None]
 
 
 class DriftWatch:
-    """Puts differences into the ledger. ``place`` is that of a driver; ``clock`` in seconds never goes back."""
+    """Puts differences into the ledger. ``place`` is that of a driver; ``clock`` in seconds never goes back.
+
+    ``helper`` is the one that compares, where this process can't.
+    """
 
     def __init__(
         self,
@@ -42,10 +48,12 @@ class DriftWatch:
         store: Mailstore,
         place: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
+        helper: Helper | None = None,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._place = place
+        self._helper = helper
         self._clock = clock
         self._lane: _Lane | None = None
 
@@ -106,4 +114,11 @@ class DriftWatch:
 
     def _compare(self, entry: Entry) -> Comparison | None:
         """Runs in the lane's thread. None where the mailbox can't be compared."""
-        return compare(self._store, self._store.maildir(entry.address))
+        if self._helper is None:
+            return compare(self._store, self._store.maildir(entry.address))
+        name = self._store.names.in_path(entry.address)
+        try:
+            found: Comparison | None = self._helper.call("compare", name, gives=Comparison | None)
+        except (MailquotaError, OSError) as error:
+            raise Unmeasurable(str(error)) from error
+        return found

@@ -6,8 +6,8 @@ call. For a mailbox that it can't measure it raises ``Unmeasurable`` and nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from ..base.mounts import Mounts
 from .folders import Folders, sum_folders
@@ -76,6 +76,23 @@ class Driver(Protocol):
 
     def recount(self, address: str, limit: int | None) -> str:
         """Recount without doveadm; the method, as in the journal. Raises OSError and MailquotaError."""
+
+
+Probed = tuple[str, int | None, Measurement | None]  # address, limit, last measurement
+
+
+@runtime_checkable
+class GoesAhead(Protocol):
+    """A driver that can be told of the coming probes of a thread, so that it asks for all of them at once."""
+
+    def ahead(self, wanted: Sequence[Probed]) -> None:
+        """Begin these probes; this thread calls ``probe`` for each later, or leaves some out."""
+
+
+def go_ahead(driver: Driver, wanted: Sequence[Probed]) -> None:
+    """Tell a driver of the coming probes, if that is of use to it."""
+    if wanted and isinstance(driver, GoesAhead):
+        driver.ahead(wanted)
 
 
 class MaildirDriver:

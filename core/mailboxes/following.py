@@ -7,10 +7,10 @@ was on its way has come, the ledger forgets all usage, and ``settled`` ends that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from .driver import Driver
+from .driver import Driver, Probed, go_ahead
 from .folders import Folders
 from .measure import Measurement, ProbeOutcome
 
@@ -47,6 +47,10 @@ class FollowingDriver:
 
     def record(self, address: str) -> str | None:
         return self._driver.record(address)
+
+    def ahead(self, wanted: Sequence[Probed]) -> None:
+        settling = self._settling
+        go_ahead(self._driver, [(address, limit, None if settling else known) for address, limit, known in wanted])
 
     def probe(
         self, address: str, limit: int | None, known: Measurement | None, now: float

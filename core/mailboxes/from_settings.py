@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import pwd
 import shlex
 import time
 from collections.abc import Mapping
@@ -15,9 +17,11 @@ from ..accounts.usage_table import TableColumns, open_usage_table
 from ..base import programs as outside
 from ..base.endpoints import DatabaseUrl, parse_database_url
 from ..base.errors import SettingsError
+from ..base.helper_calls import Helper
 from ..control.results import WitnessStatus
 from ..servers.dovecot.conf import dovecot_tool
-from ..servers.dovecot.doveadm import Doveadm, DoveadmTool
+from ..servers.dovecot.doveadm import Doveadm, DoveadmFigures, DoveadmTool
+from ..servers.dovecot.doveadm_by_helper import HelperDoveadm
 from ..servers.dovecot.doveadm_http import HttpDoveadm
 from ..servers.dovecot.folder_names import IgnoredFolders, TrashNames
 from ..servers.dovecot.followed import UserNames
@@ -32,7 +36,9 @@ from .dovecot_driver import DoveadmDriver
 from .driver import Driver, MaildirDriver, MostMessages
 from .following import FollowingDriver
 from .guarded_driver import GuardedDriver
+from .helper_driver import HelperDriver
 from .ledger import Ledger
+from .looks import HelperLooks, OwnLooks
 from .mailstore import Mailstore, Names
 from .mailstore_guard import MailstoreGuard
 from .mailstore_memory import MailstoreMemory
@@ -155,18 +161,21 @@ def _has_doveadm(config: Config) -> bool:
 
 def make_driver(config: Config, store: Mailstore, most_messages: MostMessages = lambda _: None) -> Driver:
     """The driver that ``driver_name`` names. Raises SettingsError where the settings can't work together."""
-    name = driver_name(config)
+    name, helper = driver_name(config), helper_of(config)
+    if helper is not None and name in {"maildir", "count"}:
+        return HelperDriver(name, store, most_messages, helper)
     if name == "count":
         return CountDriver(store)
     if name == "doveadm":
-        tool, _ = make_doveadm(config)
+        tool = make_figures(config)
         if tool is None:
             why = closed_dovecot(config.settings.mailstore.doveadm) or "mailstore.doveadm gives none"
             raise SettingsError(f'mailstore.driver = "doveadm" needs a doveadm; {why}')
         return DoveadmDriver(store, tool)
     if name == "sql":
         target, table = database_target(config, config.settings.accounts.url, "database"), _table(config)
-        return SqlDriver(store, open_usage_table(target, table), open_usage_table(target, table))
+        counting = None if helper is None else HelperDriver("maildir", store, most_messages, helper)
+        return SqlDriver(store, open_usage_table(target, table), open_usage_table(target, table), counting=counting)
     return MaildirDriver(store, most_messages)
 
 
@@ -199,6 +208,38 @@ def make_doveadm(config: Config) -> tuple[DoveadmTool | None, bool]:
     return Doveadm(shlex.split(setting)), True
 
 
+def make_figures(config: Config) -> DoveadmFigures | None:
+    """The doveadm that gives figures, as ``make_doveadm``: the helper's, where there is one, or the HTTP API."""
+    helper, setting = helper_of(config), config.settings.mailstore.doveadm
+    if helper is None or setting == "off" or is_http(setting):
+        return make_doveadm(config)[0]
+    return HelperDoveadm(helper)
+
+
+def helper_of(config: Config) -> Helper | None:
+    """The helper that works in mailboxes for this process; None where it works there itself.
+
+    The helper is for the engine's own user alone: root, and the owner of the mailboxes, need none.
+    """
+    path = config.settings.mailstore.helper
+    return _helper(path) if path and engine_user(config) == os.geteuid() != 0 else None
+
+
+def engine_user(config: Config) -> int | None:
+    """The number of ``mailstore.engine_user``; None where there is no such user."""
+    name = config.settings.mailstore.engine_user
+    try:
+        return int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+@functools.lru_cache(4)
+def _helper(path: str) -> Helper:
+    """One for each path, so that each thread has one connection."""
+    return Helper(path)
+
+
 def closed_dovecot(doveadm: str) -> str:
     """Why this user can't run Dovecot's tools, each of which has to read all settings of Dovecot; "" if it can."""
     if os.geteuid() == 0:
@@ -213,7 +254,7 @@ def log_closed(config: Config) -> None:
     It is a warning only where the settings insist on doveadm, as else all works without it.
     """
     setting = config.settings.mailstore.doveadm
-    closed = "" if setting == "off" or is_http(setting) else closed_dovecot(setting)
+    closed = "" if setting == "off" or is_http(setting) or helper_of(config) else closed_dovecot(setting)
     if not closed:
         return
     who, off = outside.own_name(), f'doveadm = "off" in [mailstore] of {config.path or DEFAULT_PATH}'
@@ -227,7 +268,8 @@ class Mailboxes(NamedTuple):
     """Where the mailboxes are, how their usage is measured, and what is known of them in memory.
 
     ``measured`` is the driver without the guard, and ``following`` the one without Dovecot as its witness. ``guard``
-    knows whether their file systems are there, ``memory`` keeps that over a restart.
+    knows whether their file systems are there, ``memory`` keeps that over a restart. ``helper`` works in them, where
+    this process has no rights there.
     """
 
     store: Mailstore
@@ -237,6 +279,7 @@ class Mailboxes(NamedTuple):
     ledger: Ledger
     guard: MailstoreGuard
     memory: MailstoreMemory
+    helper: Helper | None
 
 
 def make_mailboxes(config: Config) -> Mailboxes:
@@ -245,9 +288,10 @@ def make_mailboxes(config: Config) -> Mailboxes:
     ledger, memory = Ledger(store.is_trash, store.names), MailstoreMemory.of(config)
     following = FollowingDriver(make_driver(config, store, ledger.most_messages))
     measured = _witnessed(config, store, following)
-    driver, guard = guarded(measured, store, memory)
+    helper = helper_of(config)
+    driver, guard = guarded(measured, store, memory, helper)
     guard.is_account = lambda address: ledger.get(address) is not None
-    return Mailboxes(store, driver, measured, following, ledger, guard, memory)
+    return Mailboxes(store, driver, measured, following, ledger, guard, memory, helper)
 
 
 def _witnessed(config: Config, store: Mailstore, driver: FollowingDriver) -> Driver:
@@ -255,7 +299,7 @@ def _witnessed(config: Config, store: Mailstore, driver: FollowingDriver) -> Dri
     mailstore = config.settings.mailstore
     if mailstore.doveadm == "off" or not mailstore.verify_seconds:
         return driver
-    tool, _ = make_doveadm(config)
+    tool = make_figures(config)
     if tool is None:
         return driver
     return WitnessedDriver(driver, DoveadmDriver(store, tool), tool)
@@ -280,15 +324,16 @@ def make_witness(config: Config, mailboxes: Mailboxes) -> Witness | None:
 
 def make_folder_looks(config: Config, mailboxes: Mailboxes) -> FolderLooks:
     """What looks into folders of these mailboxes. Raises SettingsError for a password that can't be read."""
-    doveadm, _ = make_doveadm(config)
-    measured = mailboxes.measured
+    helper, measured = mailboxes.helper, mailboxes.measured
+    doveadm = make_doveadm(config)[0] if helper is None or is_http(config.settings.mailstore.doveadm) else None
 
     def asks_dovecot(address: str) -> bool:
         return measured.name == "doveadm" or (isinstance(measured, WitnessedDriver) and measured.is_by_dovecot(address))
 
     return FolderLooks(
-        mailboxes.store, mailboxes.driver, doveadm, away=mailboxes.guard.reason, asks_dovecot=asks_dovecot
-    )
+        mailboxes.store, mailboxes.driver, doveadm, away=mailboxes.guard.reason, asks_dovecot=asks_dovecot,
+        helper=helper,
+    )  # fmt: skip
 
 
 def no_witness(config: Config) -> tuple[WitnessStatus, str]:
@@ -306,12 +351,15 @@ def is_by_path(driver: Driver) -> bool:
     return driver.name in {"maildir", "count"}
 
 
-def guarded(driver: Driver, store: Mailstore, memory: MailstoreMemory) -> tuple[Driver, MailstoreGuard]:
+def guarded(
+    driver: Driver, store: Mailstore, memory: MailstoreMemory, helper: Helper | None = None
+) -> tuple[Driver, MailstoreGuard]:
     """The driver with a guard that knows what was remembered. Reads a file, so it blocks for a moment."""
 
     def count(address: str) -> int:
         return driver.measure(address, None, None, time.time()).messages
 
-    guard = MailstoreGuard(store, count, by_path=is_by_path(driver))
+    looks = OwnLooks(store) if helper is None else HelperLooks(helper)
+    guard = MailstoreGuard(store, count, by_path=is_by_path(driver), looks=looks)
     guard.recall(memory.read())
     return GuardedDriver(driver, guard), guard

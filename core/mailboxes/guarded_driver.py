@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..base.errors import MailquotaError
-from .driver import Driver
+from .driver import Driver, Probed, go_ahead
 from .folders import Folders
 from .mailstore_guard import MailstoreGuard, is_absent
 from .measure import MailstoreAbsent, Measurement, ProbeOutcome, Unmeasurable
@@ -32,6 +32,10 @@ class GuardedDriver:
     def base(self) -> str:
         """The folder above all mailboxes."""
         return self.inner.base
+
+    def ahead(self, wanted: Sequence[Probed]) -> None:
+        """As the driver."""
+        go_ahead(self.inner, wanted)
 
     def probe(
         self, address: str, limit: int | None, known: Measurement | None, now: float

@@ -11,6 +11,7 @@ to be written into the history (``take_unsampled``, ``take_gone_unsampled``). Wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ class Ledger:
         self.unreadable = Unreadable(self.totals)
         self._is_trash = is_trash
         self.generation = 0  # changes when accounts come, go or are switched on or off
-        self._domains: dict[str, int] = {}  # accounts in each
+        self._domains: Counter[str] = Counter()  # accounts in each
         self.edits = 0  # limits set by the engine: a read of the database that began before does not have them
         self._changed: dict[str, Entry] = {}
         self._removed: set[str] = set()
@@ -98,42 +99,41 @@ class Ledger:
 
     def take(self, found: Differences) -> None:
         """Add new accounts, remove missing ones, change limits."""
+        new = []
         for account in found.changed:
             if (entry := self.entries.get(account.address)) is None:
-                self._add_account(account)
+                new.append(account)
             else:
                 self._change_account(entry, account)
+        self._add(new)
         for address in found.gone:
             entry = self.entries.pop(address)
             self.totals.add(entry, -1)
             self.unreadable.discard(entry)
-            self._count_domain(address, -1)
             self._names.spell(address, "")
             for waiting in (self._changed, self._unsampled, self._unjudged, self._unverified):
                 waiting.pop(address, None)
             self._removed.add(address)
             self._gone_unjudged.add(address)
             self._gone_unsampled.add(address)
+        self._domains -= Counter([address.rpartition("@")[2] for address in found.gone])
+        self.generation += len(new) + len(found.gone)
 
-    def _count_domain(self, address: str, sign: int) -> None:
-        self.generation += 1
-        domain = address.rpartition("@")[2]
-        count = self._domains.pop(domain, 0) + sign
-        if count:
-            self._domains[domain] = count
-
-    def _add_account(self, account: Account) -> None:
-        """Written for speed: at a start there may be 100,000, and mail waits for them."""
-        address, spelled = account.address, account.spelled
-        if spelled:
-            self._names.spell(address, spelled)
-        entry = self.entries[address] = Entry(account, mailbox=self._names.is_user(address, spelled))
-        self._removed.discard(address)
-        self._gone_unsampled.discard(address)
-        self._count_domain(address, 1)
-        entry.doubted = self._witnessed
-        self.totals.add(entry, 1)
-        self._changed[address] = self._unjudged[address] = self._unverified[address] = entry
+    def _add(self, accounts: list[Account]) -> None:
+        """All at once, as mail waits for them at a start: what is done for each of 100,000 alone counts."""
+        entries = {}
+        for account in accounts:
+            address, spelled = account.address, account.spelled
+            if spelled:
+                self._names.spell(address, spelled)
+            entry = entries[address] = Entry(account, mailbox=self._names.is_user(address, spelled))
+            entry.doubted = self._witnessed
+            self.totals.add(entry, 1)
+        for waiting in (self.entries, self._changed, self._unjudged, self._unverified):
+            waiting.update(entries)
+        self._removed -= entries.keys()
+        self._gone_unsampled -= entries.keys()
+        self._domains += Counter([address.rpartition("@")[2] for address in entries])
 
     def _change_account(self, entry: Entry, account: Account) -> None:
         self.totals.add(entry, -1)

@@ -22,7 +22,7 @@ def is_username(address: str, characters: str = DEFAULT_CHARACTERS) -> bool:
     ``characters`` are those that it takes in names, "" for any.
     """
     local, at, domain = address.rpartition("@")
-    if not (at and _is_component(local) and _is_component(domain)):
+    if not (at and _is_component(local) and _is_domain(domain)):
         return False
     if characters and _other_than(characters).search(address):
         return False
@@ -32,6 +32,11 @@ def is_username(address: str, characters: str = DEFAULT_CHARACTERS) -> bool:
 @functools.lru_cache(8)
 def _other_than(characters: str) -> re.Pattern[str]:
     return re.compile(f"[^{re.escape(characters)}]")
+
+
+@functools.lru_cache(1000)
+def _is_domain(text: str) -> bool:
+    return _is_component(text)
 
 
 def _is_component(text: str) -> bool:

@@ -17,7 +17,7 @@ that hangs makes nobody wait who is not about its own mailboxes.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -27,10 +27,10 @@ import msgspec
 from ..base import mounts
 from ..base.mounts import Mount, MountTable, is_inside, mount_of
 from .file_systems import SAMPLE, FileSystem, Found, at, is_complete, loss
+from .looks import Looks, OwnLooks
 from .mailstore import Mailstore
 from .measure import Measurement, Unmeasurable
 from .path_check import PathCheck
-from .stray_mail import is_mailbox
 
 _SAMPLED = 8  # mailboxes of one folder
 _FEW = 3  # mailboxes; of fewer than that all may have been removed while their folder is there
@@ -40,14 +40,20 @@ Count = Callable[[str], int]  # messages in the mailbox of an address now; raise
 
 
 class MailstoreGuard:
-    """``count`` counts the messages of a mailbox. ``by_path``: usage is measured at ``mailstore.path`` itself."""
+    """``count`` counts the messages of a mailbox. ``by_path``: usage is measured at ``mailstore.path`` itself.
 
-    def __init__(self, store: Mailstore, count: Count, *, by_path: bool, fstab: str = mounts.FSTAB) -> None:
+    ``looks`` is who looks; by default this process itself.
+    """
+
+    def __init__(
+        self, store: Mailstore, count: Count, *, by_path: bool, fstab: str = mounts.FSTAB, looks: Looks | None = None
+    ) -> None:
         self.store = store
+        self.looks: Looks = looks or OwnLooks(store)
         self.is_account: Callable[[str], bool] = lambda _address: True  # mailboxes of others may be removed
         self.remembered: dict[str, FileSystem] = {}  # by mount point
         self.lost: dict[str, str] = {}  # mount points of file systems that are not there, and why
-        self.path = PathCheck(store, fstab)
+        self.path = PathCheck(store, fstab, self.looks)
         self._count = count
         self.by_path = by_path
         self._table = MountTable()
@@ -98,7 +104,7 @@ class MailstoreGuard:
             return
         folder = self._folder(address)
         sample = self._samples.get(folder)
-        if (sample is None or address not in sample) and is_mailbox(self.store.maildir(address)) is False:
+        if (sample is None or address not in sample) and self.looks.is_mailbox(self.store.maildir(address)) is False:
             return
         if sample is None:
             sample = self._begin(folder)
@@ -120,7 +126,7 @@ class MailstoreGuard:
             if not reason:
                 self._forget(folder, address)
             return reason
-        if is_mailbox(self.store.maildir(address)) is not False:
+        if self.looks.is_mailbox(self.store.maildir(address)) is not False:
             self.path.prove()
             return ""
         return self.path.why(address, table) if self.by_path else ""
@@ -175,7 +181,8 @@ class MailstoreGuard:
         for point in points:
             one = self.remembered.get(point)
             if one is not None:
-                self._judge(one)
+                with contextlib.suppress(Unmeasurable):  # the helper is away: all stays as it is
+                    self._judge(one)
 
     def look(self) -> None:
         """``judge`` what is due."""
@@ -213,8 +220,8 @@ class MailstoreGuard:
         """The folder without symbolic links; kept where it is there, as a link on a lost file system can't be seen."""
         real = self._real.get(folder)
         if real is None:
-            real = os.path.realpath(folder)
-            if os.path.lexists(real):
+            real, there = self.looks.real(folder)
+            if there:
                 self._real[folder] = real
         return real
 
@@ -305,7 +312,7 @@ class MailstoreGuard:
             if not now.is_same(one.mount):
                 there = there and self._is_complete(sample)
             elif not there and len(sample) < _FEW:
-                there = all(os.path.isdir(self._folder(address)) for address in sample)
+                there = all(self.looks.is_folder(self._folder(address)) for address in sample)
             if before is table:
                 break
         return there, now
@@ -333,10 +340,10 @@ class MailstoreGuard:
         return {address: messages for address, messages in wanted.items() if self.is_account(address)}
 
     def _is_any_there(self, sample: Iterable[str]) -> bool:
-        return any(is_mailbox(self.store.maildir(address)) is not False for address in sample)
+        return any(self.looks.is_mailbox(self.store.maildir(address)) is not False for address in sample)
 
     def _is_complete(self, sample: dict[str, int]) -> bool:
-        there = [address for address in sample if is_mailbox(self.store.maildir(address)) is not False]
+        there = [address for address in sample if self.looks.is_mailbox(self.store.maildir(address)) is not False]
         if not is_complete(sample, Found(len(there), sum(sample.values()))):
             return False  # without counting any of them
         return is_complete(sample, Found(len(there), sum(min(self._messages(one), sample[one]) for one in there)))

@@ -12,6 +12,7 @@ directories, into which mail is delivered; changes of other folders are found by
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -20,6 +21,7 @@ from enum import Enum
 import msgspec
 
 from ..base.model import Source
+from ..base.others_folders import FOREIGN_LINK, open_plain
 from .folders import INBOX, Folders, FolderSum, is_folder, settled, sum_folder, sum_folders
 from .maildirsize import FRESH_SECONDS, MAX_BYTES, Maildirsize, is_over, must_recount, parse
 from .mailstore import Mailstore
@@ -116,6 +118,17 @@ def probe(
     )
 
 
+def check_owner(maildir: str) -> None:
+    """Raises MadeUnreadable where its owner made a link in its place, to a folder of somebody else; and OSError.
+
+    The usage would be that of the other one's mailbox. Dovecot, with the rights of the owner, can't use it.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        link = os.lstat(maildir)
+        if stat.S_ISLNK(link.st_mode) and link.st_uid not in {0, os.stat(maildir).st_uid}:
+            raise _told(FOREIGN_LINK, made=True)
+
+
 def probe_inbox(maildir: str, known: Measurement | None, stamp: int) -> ProbeOutcome:
     """UNCHANGED if INBOX is as it was counted beside a maildirsize of this stamp, else COUNT_DUE.
 
@@ -171,6 +184,7 @@ def _with_trash(store: Mailstore, maildir: str, known: Measurement) -> Measureme
 
 def _count(store: Mailstore, maildir: str, known: Measurement | None) -> Measurement:
     """Count all folders. The stamp is taken first, so that a change during the count makes the next probe see it."""
+    check_owner(maildir)
     stamp = stamp_of(f"{maildir}/maildirsize")
     folders = sum_folders(maildir, (known.folders if known else None) or ())
     if not folders and not os.path.isdir(store.base):
@@ -197,6 +211,7 @@ def count_inbox(store: Mailstore, maildir: str, known: Measurement | None) -> Me
     Raises Unmeasurable.
     """
     try:
+        check_owner(maildir)
         stamp = stamp_of(f"{maildir}/maildirsize")
         inbox = _counted_inbox(known, stamp)
         fresh = None if inbox is None else sum_folder(maildir, INBOX, inbox)
@@ -228,20 +243,33 @@ def limit_on_record(maildir: str) -> int | None:
 def _read(maildir: str) -> Maildirsize | None:
     """The parsed file; None where there is none, or none that Dovecot would read.
 
-    O_NONBLOCK, as opening a FIFO in its place would otherwise hang.
+    A link is followed to a file of the link's owner only. With root's rights we could else read one that Dovecot, with
+    the owner's, could not: such as the maildirsize of another mailbox.
     """
     try:
-        handle = os.open(f"{maildir}/maildirsize", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        check_owner(maildir)
+        handle = _open_record(f"{maildir}/maildirsize")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise unmeasurable(maildir, error) from error
+    if handle is None:
+        return None
     try:
         return parse(os.read(handle, MAX_BYTES))
     except OSError as error:
         raise unmeasurable(maildir, error) from error
     finally:
         os.close(handle)
+
+
+def _open_record(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return open_plain(path, of_its_linker=True)
 
 
 def stamp_of(path: str) -> int:

@@ -7,14 +7,13 @@ file system there that is not mounted; and there may be mail elsewhere below the
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 
 from ..base import mounts
 from ..base.mounts import Mount, mount_of
-from . import stray_mail
 from .file_systems import missing_mount
+from .looks import Looks, OwnLooks
 from .mailstore import Mailstore
 
 _SEARCH_SECONDS = 5.0  # how long the result of a search for stray mail, and of reading fstab, holds
@@ -26,10 +25,11 @@ class PathCheck:
     ``absent`` has mount points that fstab(5) wants, and that are not there, and why.
     """
 
-    def __init__(self, store: Mailstore, fstab: str = mounts.FSTAB) -> None:
+    def __init__(self, store: Mailstore, fstab: str = mounts.FSTAB, looks: Looks | None = None) -> None:
         self.nowhere = ""
         self.absent: dict[str, str] = {}
         self._store = store
+        self._looks: Looks = looks or OwnLooks(store)
         self._fstab = fstab
         self._known: list[Mount] = []
         self._read_at = self._searched_at = float("-inf")
@@ -49,12 +49,12 @@ class PathCheck:
     def why(self, address: str, table: Iterable[Mount]) -> str:
         """Why a mailbox that is not there is unknown; "" where it is empty."""
         base = self._store.base
-        path = os.path.realpath(self._store.maildir(address))
+        path = self._looks.real(self._store.maildir(address))[0]
         point, unmounted = missing_mount(path, table, self._wanted())
         if unmounted:
             self.absent[point] = unmounted
             return unmounted
-        if os.path.isdir(base):
+        if self._looks.is_folder(base):
             return "" if self._proven else self._search()
         reason = f"mailstore.path leads nowhere: there is no folder {base}"
         if not self._proven:
@@ -65,7 +65,7 @@ class PathCheck:
         now = time.monotonic()
         if now - self._searched_at >= _SEARCH_SECONDS:
             template = self._store.template
-            stray = "" if stray_mail.has_form(template) else stray_mail.find(self._store.base)
+            stray = self._looks.stray()
             self.nowhere = f"mailstore.path ({template}) leads nowhere: there is mail in {stray}" if stray else ""
             self._searched_at = now
         return self.nowhere

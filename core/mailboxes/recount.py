@@ -58,22 +58,26 @@ def _rewrite(store: Mailstore, home: Folder, limit: int | None, most: int | None
     return "unlink"
 
 
-def with_doveadm(maildir: str, recalc: Callable[[], None]) -> None:
+Times = Callable[[str], dict[str, int]]
+
+
+def with_doveadm(maildir: str, recalc: Callable[[], None], times: Times | None = None) -> None:
     """Have Dovecot recount by ``recalc``, and once more where mail was delivered meanwhile.
 
     Dovecot takes no lock either, and counts such a mail twice. In a mailbox that is never quiet the count of the last
-    of ``_TRIES`` stands, and the background check (core/mailboxes/drift.py) compares it. Raises what ``recalc`` raises,
-    and OSError.
+    of ``_TRIES`` stands, and the background check (core/mailboxes/drift.py) compares it. ``times`` is ``times_of``, or
+    has another process do it. Raises what ``recalc`` raises, and OSError.
     """
+    look = times or times_of
     for left in reversed(range(_TRIES)):
-        before = _times(maildir)
+        before = look(maildir)
         recalc()
-        if not left or (_are_settled(before) and _times(maildir) == before):
+        if not left or (_are_settled(before) and look(maildir) == before):
             return
         time.sleep(_PAUSE_SECONDS)
 
 
-def _times(maildir: str) -> dict[str, int]:
+def times_of(maildir: str) -> dict[str, int]:
     """When each directory with messages changed, in ns; empty where the Maildir is not on this host."""
     times = {}
     for name in folder_names(maildir):

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 from ..base.errors import DatabaseError, MailquotaError
 from .asking import UsageQueries
+from .driver import Driver
 from .folders import Folders, sum_folders
 from .mailstore import Mailstore
 from .measure import NO_FILE, Measurement, ProbeOutcome, Unmeasurable, reason
@@ -62,13 +63,20 @@ class SqlDriver:
 
     ``rounds`` and ``rows`` are two connections to the same table: a query for one row, for which Postfix waits, must
     not wait until a round has read all rows. ``steady`` is a clock in seconds that never goes back.
+    ``counting`` counts folders, where this process can't.
     """
 
     name = "sql"
 
     def __init__(
-        self, store: Mailstore, rounds: UsageTable, rows: UsageTable, steady: Callable[[], float] = monotonic
+        self,
+        store: Mailstore,
+        rounds: UsageTable,
+        rows: UsageTable,
+        steady: Callable[[], float] = monotonic,
+        counting: Driver | None = None,
     ) -> None:
+        self._counting = counting
         self._store = store
         self.base = store.base
         self._rounds = rounds
@@ -125,6 +133,8 @@ class SqlDriver:
 
     def folders(self, address: str) -> Folders:
         """Usage by folder, counted in the Maildir; empty where there is none. Raises Unmeasurable."""
+        if self._counting is not None:
+            return self._counting.folders(address)
         try:
             return sum_folders(self._store.maildir(address))
         except OSError as error:

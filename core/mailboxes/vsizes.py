@@ -15,6 +15,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from ..base.others_folders import open_plain
 from .folders import FolderSum, folder_path, sizes_in_names, sum_of_names
 from .measure import Unmeasurable
 
@@ -26,6 +27,7 @@ _SIZES = sizes_in_names("W")
 _SIZE = re.compile(rb"[^,]*(?:,(?!W=)[^,]*)*,W=(\d{1,12})(?=[:,]|\Z)")
 
 Sizes = dict[bytes, dict[bytes, int]]  # by directory, then by the unique part of the file name
+Linked = dict[tuple[int, int, int, int], int | None]  # sizes of files with several names
 
 
 class TooMuchToReadError(Unmeasurable):
@@ -69,6 +71,7 @@ class SizeCount:
     def __init__(self, known: Sizes, reads: int | None = None) -> None:
         self._known = known
         self._reads = reads
+        self._linked: Linked = {}
         self.listed: Sizes = {}  # remembered sizes of files that are there now
 
     def sum_names(self, directory: bytes, names: list[bytes]) -> tuple[int, int]:
@@ -114,18 +117,35 @@ class SizeCount:
             if self._reads <= 0:
                 raise TooMuchToReadError("its messages are still being counted")
             self._reads -= 1
-        return virtual_size(os.path.join(directory, name))
+        return self._read_once(os.path.join(directory, name))
+
+    def _read_once(self, path: bytes) -> int | None:
+        """As ``virtual_size``. Of the names of one file the first is read: more cost their maker nothing."""
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            return None
+        if found.st_nlink < 2:
+            return virtual_size(path)
+        identity = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        if identity not in self._linked:
+            self._linked[identity] = virtual_size(path)
+        return self._linked[identity]
 
 
 def virtual_size(path: bytes) -> int | None:
     """Bytes of a file with each LF counted as CRLF; None where it is gone or no regular file. Raises OSError."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return _read(path) if stat.S_ISREG(os.stat(path).st_mode) else None
     except FileNotFoundError:
         return None
+
+
+def _read(path: bytes) -> int:
+    handle = open_plain(path)
+    if handle is None:
+        return 0
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
         return _count(handle)
     finally:
         os.close(handle)

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from ..base.errors import MailquotaError
 from ..base.threads import in_thread
 from ..control.results import WitnessStatus
-from ..servers.dovecot.doveadm import DoveadmTool, QuotaAnswers
+from ..servers.dovecot.doveadm import DoveadmFigures, QuotaAnswers
 from ..servers.dovecot.quota_rows import Quota
 from .dovecot_driver import Figure
 from .ledger import Entry, Ledger
@@ -85,7 +85,7 @@ class Witness:
         self,
         ledger: Ledger,
         driver: WitnessedDriver,
-        tool: DoveadmTool,
+        tool: DoveadmFigures,
         *,
         names: Names,
         every: float,

@@ -6,9 +6,11 @@ every account goes by Dovecot. Called from several threads at once: each call lo
 
 from __future__ import annotations
 
-from ..servers.dovecot.doveadm import DoveadmTool
+from collections.abc import Sequence
+
+from ..servers.dovecot.doveadm import DoveadmFigures
 from .dovecot_driver import DoveadmDriver, Figure
-from .driver import Driver
+from .driver import Driver, Probed, go_ahead
 from .folders import Folders
 from .measure import Measurement, ProbeOutcome
 
@@ -18,7 +20,7 @@ _MANY = 200  # accounts by Dovecot, from which on a round asks for all accounts 
 class WitnessedDriver:
     """A Driver that is ``fast``, and ``dovecot``, which asks ``tool``, for some accounts or for all."""
 
-    def __init__(self, fast: Driver, dovecot: DoveadmDriver, tool: DoveadmTool) -> None:
+    def __init__(self, fast: Driver, dovecot: DoveadmDriver, tool: DoveadmFigures) -> None:
         self.tool = tool
         self.fast = fast
         self.dovecot = dovecot
@@ -80,6 +82,13 @@ class WitnessedDriver:
 
     def record(self, address: str) -> str | None:
         return self._of(address).record(address)
+
+    def ahead(self, wanted: Sequence[Probed]) -> None:
+        fast = self.fast
+        mine = [
+            (address, limit, self._for(fast, known)) for address, limit, known in wanted if self._of(address) is fast
+        ]
+        go_ahead(fast, mine)
 
     def probe(
         self, address: str, limit: int | None, known: Measurement | None, now: float

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..base.exempt import Exempt
+from ..base.helper_calls import Helper
 from ..mailboxes.driver import Driver
 from ..mailboxes.ledger import Ledger
 from ..settings.config import Config
@@ -52,9 +53,16 @@ class PolicyParts(NamedTuple):
     server: PolicyServer
 
 
-def make_policy(config: Callable[[], Config], ledger: Ledger, driver: Driver, *, read_mail_log: bool) -> PolicyParts:
-    """The policy server, which listens nowhere yet. ``config`` gives the settings in force. Made on the loop."""
+def make_policy(
+    config: Callable[[], Config], ledger: Ledger, driver: Driver, *, read_mail_log: bool, helper: Helper | None = None
+) -> PolicyParts:
+    """The policy server, which listens nowhere yet. ``config`` gives the settings in force. Made on the loop.
+
+    ``helper`` is the one that works in the mailboxes, if this process does not.
+    """
     metrics, decisions = Metrics(time.time()), DecisionLog()
     enforcer = Enforcer(ledger, driver, make_rules(config()), metrics, decisions)
+    if helper is not None:
+        enforcer.lookup.work_by(helper)
     mail_log = MailLog(config, enforcer.router.mailboxes, off=not read_mail_log)
     return PolicyParts(metrics, decisions, enforcer, mail_log, PolicyServer(enforcer.ask, metrics))

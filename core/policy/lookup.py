@@ -17,8 +17,9 @@ import logging
 import time
 from collections.abc import Callable
 
+from ..base.helper_calls import Helper
 from ..base.lanes import Lane
-from ..mailboxes.driver import Driver
+from ..mailboxes.driver import Driver, go_ahead
 from ..mailboxes.ledger import Entry, Ledger
 from ..mailboxes.measure import MadeUnreadable, Measurement, ProbeOutcome
 from .watch import FRESH_SECONDS, EventCounts, Watch
@@ -60,6 +61,7 @@ class UsageLookup:
         self._driver = driver
         self._done = done
         self._loop = asyncio.get_running_loop()
+        self._helper: Helper | None = None
         self.watch = Watch(driver.base)
         self._probes: Lane[PendingLookup, Measurement | ProbeOutcome] = Lane(
             "probe", self._probe, self._probed, stuck=self._hangs, key=_key, place=self._place,
@@ -69,6 +71,12 @@ class UsageLookup:
             "count", self._count, self._counted, stuck=self._hangs, key=_key, place=self._place,
             patience=COUNT_PATIENCE, threads=_THREADS, wanted=wanted,
         )  # fmt: skip
+
+    def work_by(self, helper: Helper) -> None:
+        """Have this one probe and add the watches: the engine itself has no rights in mailboxes. Before any lookup."""
+        self._helper = helper
+        self._probes.prepare = self._go_ahead
+        self.watch.work_by(helper)
 
     @property
     def hanging(self) -> int:
@@ -94,7 +102,28 @@ class UsageLookup:
 
     # ---- in the lanes' threads
 
+    def _go_ahead(self, lookups: list[PendingLookup]) -> None:
+        """Have the helper begin the probes of a batch."""
+        for lookup in lookups:
+            lookup.base = lookup.entry.known
+            lookup.before = self.watch.counts(lookup.entry)
+        go_ahead(self._driver, [(each.entry.address, each.entry.limit, each.base) for each in lookups])
+
+    def _probe_by(self, helper: Helper, lookup: PendingLookup) -> Measurement | ProbeOutcome:
+        """As ``_probe``; the helper adds the watch, before its probe."""
+        entry, before = lookup.entry, lookup.before
+        lookup.before = None
+        helper.take_watch()
+        found = self._driver.probe(entry.address, entry.limit, lookup.base, time.time())
+        watch = helper.take_watch()
+        if before is not None and watch >= 0 and self._driver.record(entry.address) is not None:
+            self.watch.followed(entry, watch)
+            lookup.before = before
+        return found
+
     def _probe(self, lookup: PendingLookup) -> Measurement | ProbeOutcome:
+        if self._helper is not None:
+            return self._probe_by(self._helper, lookup)
         entry = lookup.entry
         lookup.base = entry.known
         # Watch first, then probe: a change after the probe is then an event, and none falls between the two.

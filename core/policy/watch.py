@@ -26,6 +26,7 @@ from typing import NamedTuple
 from inotify_simple import INotify, flags
 
 from ..base import mounts, restarts
+from ..base.helper_calls import Helper
 from ..mailboxes.ledger import Entry
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Watch:
 
     def __init__(self, base: str) -> None:
         self._base = base
+        self._helper: Helper | None = None
         self._device: int | None = None  # of the mailstore, where its file system reports every change
         self._entries: dict[int, list[Entry]] = {}
         self._doubts = 0  # how often an event may have been missed
@@ -69,7 +71,15 @@ class Watch:
             log.warning("no change notification (%s): each answer needs a look at its mailbox", error.strerror)
             return None
         self._loop.add_reader(notify.fileno(), self.drain)
+        if self._helper is not None:
+            self._helper.watch_with(notify.fileno())
         return notify
+
+    def work_by(self, helper: Helper) -> None:
+        """Have this one add the watches: the engine itself has no rights in mailboxes."""
+        self._helper = helper
+        if self._notify is not None:
+            helper.watch_with(self._notify.fileno())
 
     # ---- in the thread of a probe
 
@@ -90,11 +100,18 @@ class Watch:
             self._full = True
             log.info("no further change notification: %s", error)
             return None
-        # An event that comes before this line finds no entries for its number, and is counted as a doubt.
+        self.followed(entry, watch)
+        return before
+
+    def counts(self, entry: Entry) -> EventCounts:
+        """The counters now, before a probe by the helper."""
+        return EventCounts(entry.events, self._doubts)
+
+    def followed(self, entry: Entry, watch: int) -> None:
+        """The entry's file has this watch. An event that came before finds no entries for it, and is a doubt."""
         entries = self._entries.setdefault(watch, [])
         if entry not in entries:
             entries.append(entry)
-        return before
 
     def _is_local(self, path: str) -> bool:
         if self._device is None:

@@ -138,6 +138,11 @@ class Mailstore(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
         ),
     ] = "1d"
 
+    helper: Annotated[
+        str, doc("UNIX socket of the helper of engine_user; empty: none", checks.optional(checks.control_socket))
+    ] = ""
+    engine_user: Annotated[str, doc("the engine's own user, if it has a helper", checks.account_name)] = "mailquota"
+
     @property
     def verify_seconds(self) -> float:
         """Seconds in which each account is compared with Dovecot once; 0: never."""

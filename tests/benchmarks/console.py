@@ -13,10 +13,12 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 from tests.benchmarks import load, local, worlds
 
 _QUIET = 0.3  # seconds without output that count as drawn
+_ARE_YOU_WELL, _WELL = b"\x1b[5n", b"\x1b[0n"
 
 
 class Terminal:
@@ -27,6 +29,7 @@ class Terminal:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=worlds.ROOT, start_new_session=True
         )
@@ -35,7 +38,9 @@ class Terminal:
     def read(self, seconds: float) -> bytes:
         """What comes within a time; empty when nothing does."""
         ready, _, _ = select.select([self._master], [], [], seconds)
-        return os.read(self._master, 1 << 16) if ready else b""
+        data = os.read(self._master, 1 << 16) if ready else b""
+        os.write(self._master, _WELL * data.count(_ARE_YOU_WELL))  # as terminals do; frames wait for it
+        return data
 
     def read_until(self, text: bytes, seconds: float = 60.0) -> float:
         """Seconds since the start until a text came."""
@@ -74,6 +79,30 @@ class Terminal:
         os.close(self._master)
 
 
+def _press(terminal: Terminal, keys: int) -> list[float]:
+    """Milliseconds of so many keys, with a tenth of a second between them."""
+    latencies = []
+    for _ in range(keys // 4):
+        for key in (b"j", b"j", b"k", b"\x1b[6~"):
+            latencies.append(terminal.press(key))
+            terminal.count(0.1)
+    return latencies
+
+
+def _pager(file: Path, keys: int) -> list[float]:
+    """The same keys in ``less``, to compare with on the same machine."""
+    terminal = Terminal(["less", str(file)])
+    try:
+        terminal.read_until(b"@d0")
+        return _press(terminal, keys)
+    finally:
+        terminal.end()
+
+
+def _figures(latencies: list[float]) -> str:
+    return f"p50 {statistics.median(latencies):.1f} p95 {statistics.quantiles(latencies, n=20)[-1]:.1f} ms"
+
+
 def measure(accounts: int, keys: int = 60) -> None:
     """An embedded console over so many accounts with real Maildirs."""
     with local.world(accounts) as world:
@@ -81,20 +110,22 @@ def measure(accounts: int, keys: int = 60) -> None:
         terminal = Terminal(command)
         try:
             first = terminal.read_until(b"@d0")
+            cpu = worlds.cpu_seconds(terminal.process.pid)
+            early = _press(terminal, keys)
             terminal.settle()
             time.sleep(1)
-            latencies = [terminal.press(key) for _ in range(keys // 4) for key in (b"j", b"j", b"k", b"\x1b[6~")]
+            latencies = _press(terminal, keys)
             idle = terminal.count(20.0) / 20
             memory = worlds.rss_mib(terminal.process.pid)
+            pager = _pager(world.users, keys)
             beside = load.run(load.compile_generator(world.folder), world.policy_socket, world.users, 100, 4.0)
         finally:
             terminal.end()
-        p95 = statistics.quantiles(latencies, n=20)[-1]
+        print(f"{accounts} accounts, embedded: first table {first:.2f} s ({cpu:.2f} s of CPU), memory {memory:.0f} MiB")
         print(
-            f"{accounts} accounts, embedded: first table {first:.2f} s, "
-            f"key to screen p50 {statistics.median(latencies):.1f} ms"
+            f"  key to screen {_figures(latencies)}; from the first table on {_figures(early)}; less {_figures(pager)}"
         )
-        print(f"  p95 {p95:.1f} ms, idle {idle:.0f} bytes/s, memory {memory:.0f} MiB")
+        print(f"  idle {idle:.0f} bytes/s")
         with worlds.mailquota(world.settings, world.policy_socket):
             time.sleep(3)
             alone = load.run(world.folder / "policyload", world.policy_socket, world.users, 100, 4.0)

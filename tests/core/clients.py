@@ -27,7 +27,7 @@ from mailquota.core.control.messages import (
 )
 from tests.mailserver.process import wait_until
 
-SECONDS = 10.0
+SECONDS = 45.0
 
 E = TypeVar("E")
 

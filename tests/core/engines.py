@@ -101,7 +101,7 @@ def is_answering(world: SmallWorld) -> bool:
     return answers(str(world.control_socket)) and answers(str(world.policy_socket))
 
 
-def ended(pid: int, seconds: float = 5.0) -> bool:
+def ended(pid: int, seconds: float = 45.0) -> bool:
     """Whether a process that is not a child of this one ends in time; a zombie has ended, too."""
     return wait_until(lambda: not _lives(pid), seconds)
 

@@ -11,7 +11,7 @@ import uvloop
 
 T = TypeVar("T")
 
-SECONDS = 20.0  # that nothing here takes, unless it hangs
+SECONDS = 60.0  # that nothing here takes, unless it hangs
 
 
 class SteppedLoop(asyncio.SelectorEventLoop):

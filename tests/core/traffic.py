@@ -64,7 +64,7 @@ class Traffic:
     def wait_for_more(self, count: int = 200) -> None:
         """Until so many were answered from now on."""
         wanted = self.answers + count
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.answers < wanted and not self.wrong and time.monotonic() < deadline:
             time.sleep(0.001)
         assert self.answers >= wanted, self.wrong

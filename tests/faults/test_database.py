@@ -101,7 +101,7 @@ def test_hanging_under_load(small_world: SmallWorld, database: MariaDB) -> None:
             smtpds.stop()
             running.terminate()
             try:
-                running.wait(5)
+                running.wait(60)
             except subprocess.TimeoutExpired:
                 pytest.fail("the engine waits for the database")
         finally:

@@ -62,7 +62,7 @@ def test_a_fifo_in_place_of_maildirsize(world: SmallWorld) -> None:
         file.unlink()
         assert postfix.ask(FULL) == OVERQUOTA
         running.terminate()
-        assert running.wait(5) == 0
+        assert running.wait(60) == 0
 
 
 def test_a_file_system_that_does_not_answer(world: SmallWorld) -> None:
@@ -81,7 +81,7 @@ def test_a_file_system_that_does_not_answer(world: SmallWorld) -> None:
         assert others.answers == {"DUNNO"}
         assert not LONG or max(slowest, others.slowest) < MOST
         running.terminate()
-        assert running.wait(5) == 0
+        assert running.wait(60) == 0
 
 
 def test_the_end_while_a_file_system_hangs(world: SmallWorld) -> None:
@@ -94,7 +94,7 @@ def test_the_end_while_a_file_system_hangs(world: SmallWorld) -> None:
         assert postfix.ask(FULL) in {TROUBLE, OVERQUOTA}
         running.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(5)
+            running.wait(60)
         assert running.returncode == 0
 
 

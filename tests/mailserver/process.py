@@ -22,7 +22,7 @@ from pathlib import Path
 from string import Template
 from typing import ClassVar, Self
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.01
 LOG_TAIL = 4000

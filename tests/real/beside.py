@@ -85,7 +85,7 @@ class Mailquota:
         return self._server.policy_socket.exists() and self.run("status", check=False).returncode == 0
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Poll until something holds."""
     until = time.monotonic() + seconds
     while not condition():
@@ -133,7 +133,7 @@ class Tmux:
         """What the program has made of the window's title."""
         return self._tmux("display-message", "-p", "#{pane_title}").stdout
 
-    def wait_for(self, text: str, seconds: float = 15.0) -> None:
+    def wait_for(self, text: str, seconds: float = 60.0) -> None:
         """Until the screen shows a text."""
         try:
             wait_until(lambda: text in self.screen(), text, seconds)

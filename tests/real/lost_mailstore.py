@@ -22,7 +22,7 @@ from tests.mailserver.process import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 TROUBLE = "450 4.3.0 trouble"
-SECONDS = 15.0
+SECONDS = 60.0
 USED = 9 * LIMIT // 10
 CLEAN = "echo > /etc/fstab"
 

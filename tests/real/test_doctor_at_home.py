@@ -26,7 +26,7 @@ OURS = "check_policy_service { unix:private/mailquota, timeout=10s, default_acti
 THEIRS = "check_policy_service unix:private/quota-status"
 HOME = "doctor.example"
 SOCKET = f"{PRIVATE}/mailquota"
-PATIENCE = 15.0  # seconds for servers to read their settings again
+PATIENCE = 60.0  # seconds for servers to read their settings again
 TWICE = "quota-warning-twice"  # true of all recipes, whose script warns beside us: test_warning_scripts mends it
 # There is no systemd in the namespace, but what makes it look so: what a fix has it do is done by hand, an engine in
 # the background.

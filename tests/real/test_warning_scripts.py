@@ -19,7 +19,7 @@ from tests.mailserver.process import wait_until
 
 pytestmark = pytest.mark.server
 
-SECONDS = 30.0
+SECONDS = 90.0
 LIMIT, MAIL = 1_000_000, 50_000
 SETTINGS = "/etc/mailquota/mailquota.toml"
 COMMAND = "/usr/local/bin/mailquota"

@@ -22,7 +22,7 @@ LOG = "/var/log/mailquota.log"
 RESTRICTIONS = "smtpd_recipient_restrictions"
 THEIRS = "check_policy_service unix:private/quota-status"
 OURS = "check_policy_service { unix:private/mailquota, timeout=10s, default_action=DUNNO }"
-SECONDS = 20.0
+SECONDS = 60.0
 # The tests' mailquota is not installed there.
 PLACES = {"LD_LIBRARY_PATH": "/mnt/python/lib", "PYTHONPATH": "/mnt/product/packaging:/mnt/packages"}
 

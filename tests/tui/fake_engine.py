@@ -33,6 +33,7 @@ from mailquota.core.control.messages import (
     Explain,
     Failed,
     GetDetails,
+    GetFolder,
     GetJournal,
     GetRefusals,
     GetStatus,
@@ -271,15 +272,20 @@ class FakeEngine:
             return self.warnings[: order.most]
         if isinstance(order, PreviewWarning):
             return self.preview
-        if isinstance(order, Warn):
-            return [self._warn(address, order.mark) for address in order.addresses]
-        if isinstance(order, TrialWarning):
-            return self._warn(order.address, order.mark)
+        if isinstance(order, GetFolder):
+            return past.contents(self.rows[order.address], order.folder, self.clock())
+        if isinstance(order, Warn | TrialWarning):
+            return self._warnings_sent(order)
         assert isinstance(order, Undo | PlanUndo)
         edit, plans = self._undone(order.entry), isinstance(order, PlanUndo)
         out = order.without if isinstance(order, UndoPart) else ()
         results = [self._undo(row, dry_run=plans) for row in edit if row.address not in out]
         return UndoPlan(edit, results) if plans else results
+
+    def _warnings_sent(self, order: Warn | TrialWarning) -> list[WarnResult] | WarnResult:
+        if isinstance(order, TrialWarning):
+            return self._warn(order.address, order.mark)
+        return [self._warn(address, order.mark) for address in order.addresses]
 
     def _warn(self, address: str, mark: str) -> WarnResult:
         return self.warned.get(address, WarnResult(address, mark or "95", "sent", "dovecot-lda"))

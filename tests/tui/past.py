@@ -8,7 +8,15 @@ import msgspec
 
 from mailquota.core.base.growth import forecast
 from mailquota.core.base.model import AccountRow, Level, Point, Trend
-from mailquota.core.control.results import DecisionRow, Details, Folder, JournalRow, Preview, WarningRow
+from mailquota.core.control.contents import FolderContents, MessageSize, RecentSum, YearSum
+from mailquota.core.control.results import (
+    DecisionRow,
+    Details,
+    Folder,
+    JournalRow,
+    Preview,
+    WarningRow,
+)
 from mailquota.core.doctor.model import Finding
 from tests.tui import world
 from tests.tui.world import GIB, MIB, NOW
@@ -108,6 +116,25 @@ def folders(row: AccountRow) -> list[Folder]:
     rest = max(0, (row.used_bytes or 0) - (row.trash_bytes or 0))
     found = [Folder(name, rest * share // 100 // 140_000, rest * share // 100) for name, share in shares.items()]
     return [*found, Folder("Trash", row.trash_messages or 0, row.trash_bytes or 0, trash=True)]
+
+
+def contents(row: AccountRow, name: str, now: float = NOW) -> FolderContents:
+    """What is in a folder of ``folders``: messages of some years, a few of them large."""
+    rng = random.Random(f"{row.address} {name}")
+    found = next((folder for folder in folders(row) if folder.name == name), Folder(name, 3, row.used_bytes or 0))
+    years, left, messages = [], found.bytes, found.messages
+    for year in range(2026, 2019, -1):
+        part = left * rng.randint(25, 60) // 100 if year > 2020 else left
+        count = messages * rng.randint(25, 60) // 100 if year > 2020 else messages
+        years.append(YearSum(year, count, part))
+        left, messages = left - part, messages - count
+    sizes = sorted((min(found.bytes, int(MIB * 25 / (1 + place / 3))) for place in range(20)), reverse=True)
+    largest = [MessageSize(size, now - rng.uniform(0.2, 2000) * DAY) for size in sizes if found.messages]
+    recent = [RecentSum(days, found.messages * days // 800, found.bytes // 800 * days // 2) for days in (1, 7, 30)]
+    return FolderContents(
+        row.address, name, found.messages, found.bytes, now - 2100 * DAY if found.messages else None,
+        now - 3600 if found.messages else None, largest, years if found.messages else [], recent, trash=found.trash,
+    )  # fmt: skip
 
 
 def details(row: AccountRow, now: float = NOW) -> Details:

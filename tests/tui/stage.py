@@ -21,7 +21,7 @@ from mailquota.tui.frame.terminal import environment
 from tests.tui import world
 from tests.tui.fake_engine import FakeEngine
 
-DEADLINE = 10.0  # seconds that a condition may take to come true
+DEADLINE = 45.0  # seconds that a condition may take to come true
 
 
 def screen_lines(app: MailquotaApp) -> list[str]:

@@ -28,13 +28,13 @@ def test_each_screen_over_a_world_with_a_past(tmp_path: Path) -> None:
         terminal.keys("2")
         terminal.wait_for("of the disk")
         terminal.keys("Enter")
-        terminal.wait_for("Accounts / @")
+        terminal.wait_for("Domains › ")
         terminal.keys("4")
         terminal.wait_for("✗ failed")
         terminal.keys("5")
         terminal.wait_for("undone")
         terminal.keys("1")
-        terminal.wait_for("Accounts / @")
+        terminal.wait_for("Domains › ")
         terminal.keys("j", "j", "j", "e")
         terminal.wait_for("New limit")
         terminal.keys("+1G", "Tab", "2w", "Enter")
@@ -61,5 +61,24 @@ def test_journal_card_and_domains_of_a_real_engine(line: CommandLine) -> None:
         terminal.wait_for("INBOX")
         terminal.type("\x1b[F")  # End: a short terminal has no room for all of it
         terminal.wait_for("Last changes", "by hand")
+        terminal.type("q")
+        assert terminal.wait() == 0
+
+
+def test_down_to_a_folder_and_back_on_a_real_terminal(line: CommandLine) -> None:
+    """Of a real engine: the domain, its accounts, the card, what is in the folder; and the same way back by Esc."""
+    with line.engine(), Terminal("--config", str(line.world.config)) as terminal:
+        terminal.wait_for(JOHN, FULL)
+        terminal.type("2")
+        terminal.wait_for("2 domains", "example.com")
+        terminal.type("\r")
+        terminal.wait_for("Domains › ")
+        terminal.type("\r")
+        terminal.wait_for("INBOX", "▸")
+        terminal.type("\r")
+        terminal.wait_for("Largest messages", "By year", "› INBOX")
+        for words in ("Folders", "Domains › ", "2 domains"):
+            terminal.type("\x1b")
+            terminal.wait_for(words)
         terminal.type("q")
         assert terminal.wait() == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from mailquota.core.base.model import AccountRow, account_json, rfc3339
 
-from ..desk.account_columns import left_of
+from ..desk.account_columns import left_of, trash_share
 from ..desk.account_list import AccountList, View
 from ..draw.grid import Placed
 from ..draw.sheet import Sheet, parts
@@ -20,6 +20,7 @@ KEYS = {
     "measured": ("measured_at",), "refused": ("refused_at",),
     "left": ("left_bytes",), "refusals": ("refused_in_24_h",), "growth": ("growth_bytes_per_day",),
     "changed": ("changed_at",), "verified": ("verified_at",),
+    "trash-share": ("trash_percent",), "most-messages": ("limit_messages",), "dovecot": ("witness_bytes",),
 }  # fmt: skip
 # Column of the table → key of ``mailquota list --sort`` that has the same direction.
 SORTS = {
@@ -48,6 +49,7 @@ def record(row: AccountRow) -> dict[str, Any]:
         "refused_at": rfc3339(row.refused_at),
         "refused_in_24_h": row.refused_day,
         "changed_at": rfc3339(row.changed_at),
+        "trash_percent": trash_share(row),
     }
 
 

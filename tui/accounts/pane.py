@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple
+from functools import partial
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,26 +16,29 @@ from textual.message import Message
 from textual.timer import Timer
 
 from mailquota.core.base.errors import UsageError
-from mailquota.core.base.filters import Filter, parse_filter
+from mailquota.core.base.filters import DOCS, Filter, parse_filter
 from mailquota.core.base.model import AccountRow
 
 from ..desk import account_columns, captions
 from ..desk.account_columns import BY_KEY, COLUMNS
 from ..desk.account_list import SLICE, View
 from ..desk.desk import Desk, Tell, is_seen
+from ..desk.modes import NAMES
 from ..desk.screen_memory import ACCOUNTS, ScreenMemory
 from ..desk.session import Changes
+from ..desk.typed import Choice, Doing, takes
 from ..draw import format as fmt
 from ..draw.grid import Column
 from ..frame.saved_filters import SAVING, SavesFilters
 from ..frame.sort_menu import SortMenu
-from ..frame.sorted_screen import SORTING
+from ..frame.sorted_screen import SORTING, called, named, sort_choices, sorted_by
 from ..widgets.background import background
 from ..widgets.filter_line import FilterLine
 from ..widgets.table_header import TableHeader
 from ..widgets.title_rule import TitleRule
 from .choose_columns import ChooseColumns
 from .table import AccountTable
+from .way_back import WayBack
 
 FRAME_SECONDS = 0.03  # until the header that a key changed is on the screen
 TURN_SECONDS = 0.008  # of work, then keys are handled
@@ -42,11 +47,13 @@ WATCH_SECONDS = 0.3
 FORMS = "text  @domain  >80%  over|near  days<14  /regex/  !word"
 
 
-class WayBack(NamedTuple):
-    """The mode that led to a filter, and the filter before."""
+def _filters(_pane: AccountsPane, _words: Sequence[str]) -> Iterator[Choice]:
+    """The words that stand for themselves."""
+    yield from (Choice(form, meaning) for form, meaning in DOCS if form.isalpha() and form != "text")
 
-    mode: str
-    filter: Filter | None
+
+def _columns(_pane: AccountsPane, _words: Sequence[str]) -> Iterator[Choice]:
+    yield from (Choice(called(column), column.about or column.title) for column in COLUMNS)
 
 
 class AccountsPane(SavesFilters, Vertical):
@@ -54,6 +61,7 @@ class AccountsPane(SavesFilters, Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only some accounts"),
+        Binding("f4", "filter", "Filter", show=False, tooltip="show only some accounts"),
         *SAVING,
         Binding("space", "mark", "Mark", tooltip="mark the account, or unmark it"),
         *SORTING,
@@ -74,6 +82,7 @@ class AccountsPane(SavesFilters, Vertical):
         super().__init__(id="pane")
         self.desk = desk
         self.accounts = desk.accounts
+        self.columns = COLUMNS
         self.filters = ScreenMemory(desk.memory, ACCOUNTS)
         self.table = AccountTable(self.accounts, desk.context)
         self._recall()
@@ -82,6 +91,7 @@ class AccountsPane(SavesFilters, Vertical):
         self._header = TableHeader(desk.glyphs)
         self._watch_timer: Timer | None = None
         self._way_back: WayBack | None = None
+        self._returning: WayBack | None = None  # on the way back, until the filter of before is in force again
 
     def _recall(self) -> None:
         """Columns and order as they were in the last run."""
@@ -117,7 +127,9 @@ class AccountsPane(SavesFilters, Vertical):
     def show(self) -> None:
         """Draw all parts; each sends only the lines that differ."""
         context, session = self.desk.context(), self.desk.session
-        self._title.paint([captions.title(self.accounts, session, self.size.width, context)])
+        within = self._way_back.words if self._way_back is not None else ""
+        title = captions.title(self.accounts, session, self.size.width, context, trail=self.trail, within=within)
+        self._title.paint([title])
         self._show_header()
         self.table.notice = captions.notice(self.accounts, session, self.table.cells, context)
         self.table.redraw()
@@ -165,6 +177,9 @@ class AccountsPane(SavesFilters, Vertical):
                 until = now() + TURN_SECONDS
         self._say_found()
         self.table.reorder()
+        if self._returning is not None:
+            self.table.go_back(self._returning.key, self._returning.top)
+            self._returning = None
         self._changed()
 
     def action_filter(self) -> None:
@@ -191,15 +206,30 @@ class AccountsPane(SavesFilters, Vertical):
         """Filter by the text; one that is not valid changes nothing."""
         found = self._read(event.text)
         if found is not None:
-            self._way_back = None
+            way = self._way_back
+            if way is not None and not f"{found.text} ".startswith(f"{way.words} "):
+                self._way_back = None
             self._want(filter=found if found.words else None)
 
-    def narrow(self, text: str, back_to: str) -> None:
-        """Filter by this text, as if it had been typed; Esc then leads back to the screen it comes from."""
-        before = self._way_back.filter if self._way_back is not None else self.accounts.wanted.filter
+    def narrow(self, text: str, back_to: str, step: str) -> None:
+        """Filter by this text, as if it had been typed; Esc then leads back to the screen it comes from.
+
+        ``step`` names these accounts in the trail.
+        """
+        found, way, table = self._read(text), self._way_back, self.table
+        if found is None:
+            return
+        before = way[3:] if way is not None else (self.accounts.wanted.filter, table.held, table.scroll_offset.y)
         self._close_line()
+        self._way_back = WayBack(back_to, step, found.text, *before)
+        table.go_back(None, 0)
         self._typed(FilterLine.Typed(text))
-        self._way_back = WayBack(back_to, before)
+
+    @property
+    def trail(self) -> tuple[str, ...]:
+        """The mode that led to these accounts, and their name; else the name of the screen alone."""
+        way = self._way_back
+        return ("Accounts",) if way is None else (NAMES[way.mode], way.step)
 
     @on(FilterLine.Kept)
     def _kept(self) -> None:
@@ -209,6 +239,16 @@ class AccountsPane(SavesFilters, Vertical):
             if found.words:
                 self.filters.used(found.text)
             self._close_line()
+
+    @takes("WORDS", _filters)
+    def typed_filter(self, rest: str) -> Doing:
+        """``filter over|near @example.org``."""
+        parse_filter(rest)
+        return partial(self._filter_by, rest)
+
+    def _filter_by(self, text: str) -> None:
+        self.filters.used(text)
+        self.use_filter(text)
 
     @property
     def filtered(self) -> str:
@@ -235,17 +275,27 @@ class AccountsPane(SavesFilters, Vertical):
 
         A range that is being marked is taken back first.
         """
+        typing, now = self.has_class("-filtering"), self.accounts.wanted.filter
         self._close_line()
         if self.table.ranging:
             self.table.end_range(keep=False)
             self._changed()
             return
-        if self._way_back is not None:
-            way, self._way_back = self._way_back, None
+        way = self._way_back
+        if way is not None and (now is None or now.text != way.words):
+            self._want(filter=parse_filter(way.words))
+        elif way is not None and not typing:
+            self._way_back, self._returning = None, way
             self._want(filter=way.filter)
             await self.run_action(f"app.show_mode('{way.mode}')")
-        elif self.accounts.wanted.filter is not None:
+        elif way is None and now is not None:
             self._want(filter=None)
+
+    @takes("COLUMN", sort_choices, listed=True, about="sort by this column; with - before it the other way round")
+    def typed_sort(self, rest: str) -> Doing:
+        """``sort used``; ``sort -used`` the other way round."""
+        column, inverted = sorted_by(self.columns, rest)
+        return partial(self.sort_by, column, inverted=inverted)
 
     def action_sort(self, step: int) -> None:
         """Sort by the next (1) or the previous (-1) column that is shown."""
@@ -267,6 +317,12 @@ class AccountsPane(SavesFilters, Vertical):
     def action_columns(self) -> None:
         """Choose which columns are shown."""
         self.app.push_screen(ChooseColumns(self.desk, self.table.columns, self._choose))
+
+    @takes("COLUMN... | usual", _columns, about="show these columns, in this order")
+    def typed_columns(self, rest: str) -> Doing:
+        """``columns used limit``: the address, and these."""
+        keys = [] if rest == "usual" else [named(COLUMNS, word).key for word in rest.replace(",", " ").split()]
+        return partial(self._choose, account_columns.chosen(keys))
 
     def _choose(self, columns: account_columns.Columns) -> None:
         self.table.choose(columns)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult, SystemCommand
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from mailquota.core.base.model import AccountRow
@@ -16,7 +15,6 @@ from mailquota.core.base.units import format_count
 from ..acts.keys import ActingScreen
 from ..card.screen import CardScreen
 from ..desk import captions
-from ..desk.account_columns import COLUMNS
 from ..desk.desk import Copied, Desk, is_seen
 from ..desk.session import Changes
 from ..draw import format as fmt
@@ -77,6 +75,11 @@ class AccountsScreen(ActingScreen):
         self.pane.tell_visible()
         self.call_after_refresh(self.show)
 
+    @property
+    def trail(self) -> tuple[str, ...]:
+        """The screen that led here, if one did."""
+        return self.pane.trail
+
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
         """The filter language, limits, levels."""
         return guide.accounts(glyphs)
@@ -120,11 +123,6 @@ class AccountsScreen(ActingScreen):
         self._detail.forget()
         self._show_lower()
 
-    def commands(self) -> Iterator[SystemCommand]:
-        """A command for each column to sort by."""
-        for column in COLUMNS:
-            yield SystemCommand(f"Sort by {column.title}", "sort the accounts", partial(self.pane.sort_by, column))
-
     # ---- what acts on accounts
 
     def targets(self) -> list[AccountRow]:
@@ -141,7 +139,7 @@ class AccountsScreen(ActingScreen):
 
     @on(AccountTable.Opened)
     def _opened(self, event: AccountTable.Opened) -> None:
-        card = CardScreen(self.desk, event.row)
+        card = CardScreen(self.desk, event.row, self.trail)
         self.app.push_screen(card, lambda _: self._back_from(card.address))
 
     def _back_from(self, address: str) -> None:

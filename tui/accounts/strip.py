@@ -1,9 +1,8 @@
-"""The newest decisions below the accounts."""
+"""The newest decisions below the accounts, refusals first: accepted mail would hide them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterable
 
 from mailquota.core.control.results import DecisionRow
 
@@ -15,10 +14,14 @@ from ..draw.grid import Context
 from ..widgets.painted import Painted
 
 TIME, VERDICT, SIZE, MICROS, CLIENT = 8, 12, 9, 7, 24  # cells
+SENDER = 40  # cells, at most
+FIGURES_FROM = 100  # cells; a narrower line has its room for the two addresses
+FRESH = 3600.0  # seconds for which a refusal comes first
+NOT_TAKEN = frozenset({"over_quota", "too_large", "trouble", "bounced"})
 
 
 def decision_line(row: DecisionRow, width: int, context: Context) -> Line:
-    """A decision in one line: time, verdict, sender and recipient, size, duration; the client if there is room."""
+    """A decision in one line: time, verdict, sender and recipient; size, duration and client if there is room."""
     glyphs = context.glyphs
     word, style = columns.verdict(row, context)
     runs: list[Run] = [
@@ -26,6 +29,8 @@ def decision_line(row: DecisionRow, width: int, context: Context) -> Line:
         (fmt.fit(word, VERDICT, glyphs), style),
         ("  ", "plain"),
     ]
+    if width < FIGURES_FROM:
+        return (*runs, *_path(row, max(10, width - fmt.width_of(runs) - 1), context))
     if width >= 130:
         text, style = columns.client(row, context)
         runs += [(fmt.fit(text, CLIENT, glyphs), style), ("  ", "plain")]
@@ -38,22 +43,42 @@ def decision_line(row: DecisionRow, width: int, context: Context) -> Line:
 
 
 def _path(row: DecisionRow, width: int, context: Context) -> list[Run]:
-    """The sender, the recipient, and the mailbox behind an alias, in exactly ``width`` cells."""
+    """The sender, the recipient, and the mailbox behind an alias, in exactly ``width`` cells.
+
+    All recipients stand below each other, and each line has both: one alone would not say which it is.
+    """
     glyphs = context.glyphs
     sender, _style = columns.sender(row, context)
     recipient, _style = columns.recipient(row, context)
-    tail = fmt.fit(recipient, min(width, fmt.width_of([(recipient, "")])), glyphs)
     arrow = f" {glyphs.arrow} "
-    room = width - fmt.width_of([(tail, "")]) - len(arrow)
-    if room < 6:
-        return [(fmt.fit(tail, width, glyphs), "plain")]
-    head = fmt.fit(sender, min(room, fmt.width_of([(sender, "")])), glyphs)
-    rest = " " * (room - fmt.width_of([(head, "")]))
-    return [(head, "quiet"), (arrow, "quiet"), (tail, "plain"), (rest, "plain")]
+    head = min(SENDER, (width - len(arrow)) * 2 // 5)
+    return [
+        (fmt.fit(sender, head, glyphs), "quiet"),
+        (arrow, "quiet"),
+        (fmt.fit(recipient, width - head - len(arrow), glyphs), "plain"),
+    ]
+
+
+def first(decisions: Iterable[DecisionRow], most: int, now: float) -> list[DecisionRow]:
+    """Of ``decisions``, which come newest first, at most ``most`` to show: refusals of the last hour before all others.
+
+    The last line is for the newest of the others, so that one sees that mail flows.
+    """
+    refused: list[DecisionRow] = []
+    others: list[DecisionRow] = []
+    for row in decisions:
+        if row.verdict in NOT_TAKEN and now - row.at < FRESH:
+            refused.append(row)
+        elif len(others) < most:
+            others.append(row)
+        if len(refused) >= most:
+            break
+    kept = refused[: most - 1] if others else refused[:most]
+    return [*kept, *others[: most - len(kept)]]
 
 
 class DecisionStrip(Painted):
-    """As many of the newest decisions as it has lines."""
+    """As many decisions as it has lines."""
 
     def __init__(self, session: Session, context: Callable[[], Context]) -> None:
         super().__init__(id="decisions")
@@ -69,8 +94,8 @@ class DecisionStrip(Painted):
         height, context = self.size.height, self._get_context()
         if not height:
             return
-        newest = list(islice(reversed(self._session.decisions), height))
-        lines: list[Line] = [decision_line(row, self.size.width, context) for row in newest]
+        shown = first(reversed(self._session.decisions), height, context.now)
+        lines: list[Line] = [decision_line(row, self.size.width, context) for row in shown]
         if not lines:
             lines = [((" No decisions yet: each request of Postfix appears here.", "quiet"),)]
         self.paint(lines)

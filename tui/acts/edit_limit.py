@@ -32,6 +32,7 @@ from ..widgets.field import Field
 from ..widgets.painted import Painted
 from ..widgets.table_header import TableHeader
 from .proposal import Proposal
+from .typed import Edit
 
 LOWEST = 12  # lines of the terminal; on a lower one the usage and limit of the account are left out
 HINT = "Down goes to the list, where x leaves an account out"
@@ -97,8 +98,9 @@ class EditLimit(Dialog[Line | None]):
         Binding("down", "to_list", "List", show=False),
     ]
 
-    def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
+    def __init__(self, desk: Desk, rows: list[AccountRow], start: Edit = Edit()) -> None:  # noqa: B008  it is frozen
         super().__init__(desk)
+        self._start = start
         self._rows = rows
         self._header = TableHeader(desk.glyphs)
         self._list = EffectTable(desk.context, self._header, id="list") if len(rows) > 1 else None
@@ -113,11 +115,14 @@ class EditLimit(Dialog[Line | None]):
     def body(self) -> Iterable[Widget]:
         """The accounts, the fields, the preview."""
         limits = {row.limit_bytes for row in self._rows}
-        value = fmt.editable_size(limits.pop()) if len(limits) == 1 else ""
+        start = self._start
+        value = start.size or (fmt.editable_size(limits.pop()) if len(limits) == 1 else "")
         yield Painted(id="who")
         yield Field("New limit", value, id="size", placeholder="5G  +500M  +20%  x2  used*1.2  unlimited", applies=True)
-        yield Field("Until", id="until", placeholder="for good; or 2w, tomorrow, 2026-12-24 18:00", applies=True)
-        yield Field("Reason", id="reason", placeholder="for the journal; may stay empty", applies=True)
+        yield Field(
+            "Until", start.until, id="until", placeholder="for good; or 2w, tomorrow, 2026-12-24 18:00", applies=True
+        )
+        yield Field("Reason", start.reason, id="reason", placeholder="for the journal; may stay empty", applies=True)
         if len(self._rows) > MANY:
             yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm", applies=True)
         if self._list is not None:

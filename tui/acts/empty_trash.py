@@ -43,8 +43,9 @@ class EmptyTrash(Dialog[Line | None]):
         Binding("right,down", "app.focus_next", "Next", show=False),
     ]
 
-    def __init__(self, desk: Desk, rows: list[AccountRow]) -> None:
+    def __init__(self, desk: Desk, rows: list[AccountRow], older_than: str = "") -> None:
         super().__init__(desk)
+        self._older_than = older_than
         self._rows = rows
         self._found: list[TrashResult] | None = None
         self._age: float | None = None
@@ -55,7 +56,7 @@ class EmptyTrash(Dialog[Line | None]):
         """The accounts, what would be removed, the age, the buttons."""
         yield Painted(id="who")
         yield Painted(id="facts")
-        yield Field("Older than", id="age", placeholder="everything; or 30d, 2w, 12h")
+        yield Field("Older than", self._older_than, id="age", placeholder="everything; or 30d, 2w, 12h")
         if len(self._rows) > MANY:
             yield Field("How many", id="count", placeholder=f"type {len(self._rows)} to confirm")
         with Horizontal(id="buttons"):

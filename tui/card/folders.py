@@ -19,9 +19,13 @@ BAR = 12
 
 @dataclass
 class Node:
-    """A folder; ``bytes`` and ``messages`` include the folders below it."""
+    """A folder; ``bytes`` and ``messages`` include the folders below it.
+
+    ``whole`` is its whole name; empty for a name that only has folders below it.
+    """
 
     name: str
+    whole: str = ""
     bytes: int = 0
     messages: int = 0
     trash: bool = False
@@ -40,7 +44,7 @@ def tree(folders: Iterable[Folder]) -> Node:
         for node in path:
             node.bytes += folder.bytes
             node.messages += folder.messages
-        path[-1].trash = folder.trash
+        path[-1].trash, path[-1].whole = folder.trash, folder.name
     return root
 
 
@@ -49,8 +53,23 @@ def junk(folders: Iterable[Folder]) -> int:
     return sum(folder.bytes for folder in folders if JUNK & set(folder.name.lower().replace("/", ".").split(".")))
 
 
-def lines(folders: Iterable[Folder], width: int, context: Context) -> Iterator[Line]:
-    """One line for each folder, with its share of the mailbox."""
+def names(folders: Iterable[Folder]) -> list[str]:
+    """The whole names in the order of ``lines``, each for its line; empty for a line that is no folder itself."""
+    return [node.whole for node in _in_order(tree(folders))]
+
+
+def _in_order(node: Node) -> Iterator[Node]:
+    for child in _children(node):
+        yield child
+        yield from _in_order(child)
+
+
+def _children(node: Node) -> list[Node]:
+    return sorted(node.below.values(), key=lambda child: (-child.bytes, child.name))
+
+
+def lines(folders: Iterable[Folder], width: int, context: Context, chosen: str = "") -> Iterator[Line]:
+    """One line for each folder, with its share of the mailbox. The ``chosen`` one has a sign before it."""
     root = tree(folders)
     rows = list(_walk(root, context))
     longest = max((fmt.width_of([(before + name, "")]) for before, name, _node in rows), default=0)
@@ -59,9 +78,10 @@ def lines(folders: Iterable[Folder], width: int, context: Context) -> Iterator[L
     bar = BAR if width >= room + SIZE + SHARE + MESSAGES + BAR + 5 else 0
     for before, name, node in rows:
         share = 100 * node.bytes / root.bytes if root.bytes else 0.0
+        here = bool(chosen) and node.whole == chosen
         line: list[Run] = [
-            (f" {before}", "faint"),
-            (fmt.fit(name, max(1, room - len(before)), context.glyphs), "plain"),
+            (f"{context.glyphs.chosen if here else ' '}{before}", "key" if here else "faint"),
+            (fmt.fit(name, max(1, room - len(before)), context.glyphs), "accent" if here else "plain"),
             (f" {format_size(node.bytes):>{SIZE}}", "plain"),
             (f"{'< 1 %' if 0 < share < 1 else fmt.percent_text(share, context.glyphs):>{SHARE}}", "quiet"),
         ]
@@ -75,7 +95,7 @@ def lines(folders: Iterable[Folder], width: int, context: Context) -> Iterator[L
 def _walk(node: Node, context: Context, before: str = "", depth: int = 0) -> Iterator[tuple[str, str, Node]]:
     """Each folder, with its name and the branches of the tree before it. A Trash folder says that it is one."""
     between, last, beside = context.glyphs.branches
-    children = sorted(node.below.values(), key=lambda child: (-child.bytes, child.name))
+    children = _children(node)
     for child in children:
         end = child is children[-1]
         name = fmt.literal(child.name, context.glyphs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 from mailquota.core.base.model import AccountRow
 from mailquota.core.base.times import local_time
@@ -20,6 +21,7 @@ from ..journal import rows as journal
 from ..warnings import rows as warning_rows
 from . import folders
 
+WITHOUT_ENGINE = "Folders, history and changes come when the engine answers again"
 BARE = Details(row=AccountRow("", None), folders=[], aliases=[], refusals=[])  # before the engine has answered
 STALE = 300.0  # seconds; the age of a usage that was measured longer ago is amber
 GAP = 3  # cells between two columns
@@ -43,24 +45,41 @@ NAMES = {
 NO_HISTORY = "no history yet"
 
 
+class LaidOut(NamedTuple):
+    """The lines of a card; the first folder, if there is one, is on line ``folders_from``."""
+
+    lines: list[Line]
+    folders_from: int
+
+
 @dataclass(frozen=True)
 class Card:
-    """``details`` is None until the engine has answered; ``problem`` is why there is no history."""
+    """``details`` is None until the engine has answered; ``problem`` is why there is no history.
+
+    ``chosen`` is the folder that Enter opens, ``lost`` whether the engine is gone.
+    """
 
     row: AccountRow
     details: Details | None = None
     problem: str = ""
+    chosen: str = ""
+    lost: bool = False
 
     def lines(self, width: int, height: int, context: Context) -> list[Line]:
         """The card for a screen of ``width`` cells and ``height`` lines; it may have more lines than that."""
+        return self.laid_out(width, height, context).lines
+
+    def laid_out(self, width: int, height: int, context: Context) -> LaidOut:
+        """The same, and where its folders are."""
         found = [*head(self, width, context), ()]
         found += self._plot(width, max(5, min(15, height * 3 // 10)), context)
         if self.details is None:
-            return [*found, ((f" Loading {context.glyphs.ellipsis}", "quiet"),)]
+            words = WITHOUT_ENGINE if self.lost else f"Loading {context.glyphs.ellipsis}"
+            return LaidOut([*found, ((f" {words}", "quiet"),)], len(found))
         layout = LAYOUTS[(width >= TWO) + (width >= THREE)]
         cells = (width - GAP * (len(layout) - 1)) // len(layout)
         blocks = [[line for name in names for line in self._section(name, cells, context)] for names in layout]
-        return [*found, *beside(blocks, cells, context)]
+        return LaidOut([*found, *beside(blocks, cells, context)], len(found) + 1)
 
     def text(self, context: Context) -> str:
         """The card as text in one column, with numbers in place of the plot."""
@@ -94,9 +113,11 @@ class Card:
         why = {"changes": details.remark, "folders": details.missing, "aliases": details.missing}.get(name)
         nothing = why or "none"
         yield from title(NAMES[name], width if ruled else 0, context)
-        given = list(_LINES[name](details, width, context)) or [
-            ((f" {fmt.literal(nothing, context.glyphs)}", "quiet"),)
-        ]
+        if name == "folders":
+            given = list(folders.lines(details.folders, width, context, self.chosen if ruled else ""))
+        else:
+            given = list(_LINES[name](details, width, context))
+        given = given or [((f" {fmt.literal(nothing, context.glyphs)}", "quiet"),)]
         yield from (part for line in given for part in fmt.hanging(line, width))
         yield ()
 
@@ -188,10 +209,6 @@ def _figures(row: AccountRow, context: Context) -> Iterator[Run]:
 # ---- sections
 
 
-def _folders(details: Details, width: int, context: Context) -> Iterator[Line]:
-    return folders.lines(details.folders, width, context)
-
-
 def _aliases(details: Details, _width: int, context: Context) -> Iterator[Line]:
     return (((f" {fmt.literal(alias, context.glyphs)}", "plain"),) for alias in details.aliases)
 
@@ -218,7 +235,6 @@ def _changes(details: Details, width: int, context: Context) -> Iterator[Line]:
 
 
 _LINES = {
-    "folders": _folders,
     "aliases": _aliases,
     "refusals": _refusals,
     "warnings": _warnings,

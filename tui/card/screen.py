@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
@@ -26,9 +27,11 @@ from ..widgets.background import background
 from ..widgets.foot import Foot
 from ..widgets.head import Head
 from ..widgets.note_line import NoteLine
-from ..widgets.text_list import TextList
 from ..widgets.title_rule import TitleRule
+from . import folders
+from .folder_screen import FolderScreen
 from .page import Card
+from .text import CardText
 
 SOON, LATER = 3.0, 30.0  # seconds until the engine is asked again: after a change of the account, and without
 
@@ -37,16 +40,18 @@ class CardScreen(ActingScreen):
     """Usage and limit follow the account at once; folders, history and lists are asked for every 3 to 30 seconds."""
 
     TITLE = "Card"
-    AUTO_FOCUS = "TextList"
+    AUTO_FOCUS = "CardText"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", tooltip="copy the card as text for a ticket"),
-        Binding("left_square_bracket", "turn_to(-1)", show=False, tooltip="the account before it in the list"),
-        Binding("right_square_bracket", "turn_to(1)", show=False, tooltip="the account after it in the list"),
-        Binding("escape,enter", "close", "Back", tooltip="back to where the card was opened", key_display="Esc"),
+        Binding("left_square_bracket", "turn_to(-1)", "Previous", False, tooltip="the account before it in the list"),
+        Binding("right_square_bracket", "turn_to(1)", "Next", False, tooltip="the account after it in the list"),
+        Binding("escape", "close", "Back", tooltip="back to where the card was opened", key_display="Esc"),
     ]
 
-    def __init__(self, desk: Desk, row: AccountRow) -> None:
+    def __init__(self, desk: Desk, row: AccountRow, trail: tuple[str, ...] = ()) -> None:
         super().__init__(desk)
+        self._before = trail
+        self._names: list[str] = []  # of the folders, as they are on the card
         self._card = Card(row)
         self._gone = False
         self._changed = True
@@ -54,7 +59,7 @@ class CardScreen(ActingScreen):
         self._asking = ""  # the address whose details are awaited
         self._head = Head(desk.session, lambda: desk.kind, desk.context)
         self._title = TitleRule()
-        self._text = TextList(id="card", fit=False)
+        self._text = CardText()
         self._note = NoteLine(desk.steady)
         self._foot = Foot(desk.glyphs)
 
@@ -83,6 +88,11 @@ class CardScreen(ActingScreen):
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:
         """What the plot shows."""
         return guide.card(glyphs)
+
+    @property
+    def trail(self) -> tuple[str, ...]:
+        """Where the card was opened is the step before."""
+        return (*self._before, self.address)
 
     @property
     def address(self) -> str:
@@ -119,10 +129,14 @@ class CardScreen(ActingScreen):
         name = fmt.literal(self.address, context.glyphs)
         place = [("is no account any more ", "over")] if self._gone else []
         name = fmt.fit(name, min(fmt.width_of([(name, "")]), max(8, size.width - 30)), context.glyphs)
-        self._title.paint([captions.heading(name, session, size.width, context, place=place)])
+        title = captions.heading(name, session, size.width, context, place=place, trail=self.trail)
+        self._title.paint([title])
         problem = session.status.state_problem if session.status is not None else ""
         text = self._text.size
-        self._text.show(replace(self._card, problem=problem).lines(text.width - 1, text.height, context))
+        card = replace(self._card, problem=problem, lost=session.state is State.LOST).laid_out(
+            text.width - 1, text.height, context
+        )
+        self._text.show_card(card.lines, card.folders_from, self._names, self._card.chosen)
         self._note.show(())
         self._foot.show(())
 
@@ -149,7 +163,10 @@ class CardScreen(ActingScreen):
                 self._asking = ""
         if address != self.address:  # meanwhile another account was turned to
             return
-        self._card = replace(self._card, row=details.row, details=details)
+        self._names = folders.names(details.folders)
+        there = list(filter(None, self._names))
+        chosen = self._card.chosen if self._card.chosen in there else next(iter(there), "")
+        self._card = replace(self._card, row=details.row, details=details, chosen=chosen)
         self._show_if_seen()
 
     # ---- keys
@@ -183,8 +200,34 @@ class CardScreen(ActingScreen):
             self._note.say(((why, "quiet"),))
             return
         self._card, self._gone, self._changed, self._asked_at = Card(row), False, True, float("-inf")
+        self._names = []
         self._text.scroll_to(y=0, animate=False)
         self.desk.link.watch([self.address])
+        self.show()
+
+    @on(CardText.Chosen)
+    def _chosen(self, event: CardText.Chosen) -> None:
+        if event.place < len(self._names):
+            self._card = replace(self._card, chosen=self._names[event.place])
+            self.show()
+            if event.opens:
+                self.action_open_folder()
+
+    def action_open_folder(self) -> None:
+        """Show what is in the folder that is chosen."""
+        names = list(filter(None, self._names))
+        if not self._card.chosen:
+            why = "The folders are not known yet" if self._card.details is None else "There are no folders here"
+            self._note.say(((why, "quiet"),))
+            return
+        page = FolderScreen(self.desk, self._card.row, self._card.chosen, names, self.trail)
+        self.app.push_screen(page, self._back_from)
+
+    def _back_from(self, folder: str | None) -> None:
+        """The folder that was shown last is the chosen one."""
+        if folder and folder in self._names:
+            self._card = replace(self._card, chosen=folder)
+            self._text.bring_into_view(self._names.index(folder))
         self.show()
 
     def action_close(self) -> None:

@@ -21,6 +21,7 @@ from ..draw.glyphs import Glyphs
 from ..draw.grid import Placed
 from ..draw.sheet import Sheet, parts
 from ..frame import guide
+from ..frame.list_screen import TO_CARD
 from ..frame.sorted_screen import SortedScreen
 from ..widgets.table_header import TableHeader
 from . import captions as feed_captions
@@ -53,6 +54,7 @@ class DecisionsScreen(SortedScreen[DecisionRow]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause", tooltip="hold the list still, or let it go on"),
         Binding("p", "go_on", "Go on", tooltip="let the list go on"),
+        *TO_CARD,
     ]
 
     table: DecisionTable
@@ -159,6 +161,13 @@ class DecisionsScreen(SortedScreen[DecisionRow]):
         self.feed.paused = paused
         self.refresh_bindings()
         self.show()
+
+    def action_card(self) -> None:
+        """Show the card of the mailbox; of several the first."""
+        row = self.table.row
+        if row is not None:
+            self.table.hold()
+            self.show_card(row.mailbox.partition(",")[0].strip())
 
     @on(DecisionTable.Opened)
     def _opened(self, event: DecisionTable.Opened) -> None:

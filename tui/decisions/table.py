@@ -92,6 +92,11 @@ class DecisionTable(LiveTable):
         """Whether the window stays where it is: only while the cursor follows the newest; in another order as usual."""
         return self.newest if self.feed.by_time else super().stays(index)
 
+    def hold(self) -> None:
+        """Follow this decision, and no longer the newest."""
+        self.newest = False
+        super().hold()
+
     def action_move(self, step: int) -> None:
         """Move; up from the first line follows the newest."""
         self.newest = self.index + step < 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from mailquota.core.base.filters import days_left
-from mailquota.core.base.model import AccountRow, Level
+from mailquota.core.base.model import AccountRow, Level, percent_of
 from mailquota.core.base.units import format_limit, format_size
 
 from ..draw import format as fmt
@@ -53,6 +53,32 @@ def _trash(row: AccountRow, width: int, context: Context) -> Line:
     return ((text, "quiet"),)
 
 
+def trash_share(row: AccountRow) -> float | None:
+    """How much of the usage is in Trash, in percent; None where that is not known."""
+    return None if row.trash_bytes is None else percent_of(row.trash_bytes, row.used_bytes)
+
+
+def _trash_share(row: AccountRow, width: int, context: Context) -> Line:
+    text = fmt.percent_text(trash_share(row), context.glyphs)
+    return ((fmt.fit(text, width, context.glyphs, right=True), "plain" if row.trash_bytes else "quiet"),)
+
+
+def _most_messages(row: AccountRow, width: int, context: Context) -> Line:
+    text = fmt.count(row.limit_messages, context.glyphs)
+    return ((fmt.fit(text, width, context.glyphs, right=True), "over" if row.has_most_messages else "quiet"),)
+
+
+def dovecots_more(row: AccountRow) -> int | None:
+    """How many bytes more Dovecot tells; below 0: less. None where it does not differ."""
+    return None if row.witness_bytes is None or row.used_bytes is None else row.witness_bytes - row.used_bytes
+
+
+def _dovecots_more(row: AccountRow, width: int, context: Context) -> Line:
+    more = dovecots_more(row)
+    text = context.glyphs.nothing if more is None else f"{'+' if more > 0 else '-'}{format_size(abs(more))}"
+    return ((fmt.fit(text, width, context.glyphs, right=True), "quiet" if more is None else "near"),)
+
+
 def _limit(row: AccountRow, width: int, context: Context) -> Line:
     text = context.glyphs.nothing if row.limit_bytes is None else format_limit(row.limit_bytes)
     return ((fmt.fit(text, width, context.glyphs, right=True), "quiet"),)
@@ -72,7 +98,8 @@ def _messages(row: AccountRow, width: int, context: Context) -> Line:
 
 def _week(row: AccountRow, width: int, context: Context) -> Line:
     signs = outlook.spark(row.week, context.glyphs)
-    return ((fmt.fit(signs or context.glyphs.nothing, width, context.glyphs), "area" if signs else "quiet"),)
+    moves = len(set(signs)) > 1  # what stays the same is no news
+    return ((fmt.fit(signs or context.glyphs.nothing, width, context.glyphs), "area" if moves else "quiet"),)
 
 
 def _full_in(row: AccountRow, width: int, context: Context) -> Line:
@@ -206,7 +233,40 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
         about="when Dovecot was asked last",
     ),
     Column(
-        "level", "Level", 9, 16, _level, _by_level, usual=False, about="the level in a word; the sign before it says it"
+        "trash-share",
+        "Trash %",
+        8,
+        16,
+        _trash_share,
+        trash_share,
+        right=True,
+        usual=False,
+        about="how much of the usage is in Trash",
+    ),
+    Column(
+        "most-messages",
+        "Most",
+        8,
+        17,
+        _most_messages,
+        attrgetter("limit_messages"),
+        right=True,
+        usual=False,
+        about="the limit of messages",
+    ),
+    Column(
+        "dovecot",
+        "Dovecot",
+        10,
+        18,
+        _dovecots_more,
+        dovecots_more,
+        right=True,
+        usual=False,
+        about="by how much Dovecot's own usage differs",
+    ),
+    Column(
+        "level", "Level", 9, 19, _level, _by_level, usual=False, about="the level in a word; the sign before it says it"
     ),
 )
 BY_KEY = {column.key: column for column in COLUMNS}

@@ -17,6 +17,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import Any
 
 from mailquota.core.base.filters import Filter
@@ -143,7 +144,7 @@ class AccountList:
 
     def _take_out(self, gone: set[str]) -> None:
         if len(gone) > _FEW:
-            self.order = [address for address in self.order if address not in gone]
+            self.order = list(filterfalse(gone.__contains__, self.order))
         else:
             for address in gone:
                 del self.order[bisect_left(self.order, self._key(address), key=self._key)]

@@ -18,6 +18,7 @@ from .account_list import AccountList
 from .modes import MODES
 from .session import Session, State
 
+MOST_OF_TRAIL = 20  # cells that a trail has at least
 TRYING = "trying again: is the service running?"
 
 
@@ -37,16 +38,43 @@ def heading(
     filtered: str = "",
     place: Sequence[Run] = (),
     counts: Sequence[Run] = (),
+    trail: Sequence[str] = (),
 ) -> Line:
     """The title rule: name of the screen, filter, age of a lost engine's data, and the other screens.
 
-    ``place`` says where in the list the cursor is, ``counts`` how many rows are shown.
+    ``place`` says where in the list the cursor is, ``counts`` how many rows are shown. ``trail``: the names of the
+    steps that led here from a screen, in place of the name.
     """
-    left: list[Run] = [(f" {name} ", "strong"), *filter_words(filtered, context), *place]
+    before = width_of_rest(filtered, place, counts, context)
+    here = steps(trail, max(MOST_OF_TRAIL, width - before), context) if len(trail) > 1 else [(f" {name} ", "strong")]
+    left: list[Run] = [*here, *filter_words(filtered, context), *place]
     old = as_of(session, room_in(left, counts, width), context)
     left += old
     others = [] if old else tabs(name, room_in(left, counts, width), session.faults, context)
     return rule(tuple(left), (*others, *counts), width, context)
+
+
+def width_of_rest(filtered: str, place: Sequence[Run], counts: Sequence[Run], context: Context) -> int:
+    """The cells of a title rule that a trail has to leave to the rest."""
+    return fmt.width_of([*filter_words(filtered, context), *place, *counts]) + 6
+
+
+def steps(trail: Sequence[str], room: int, context: Context) -> list[Run]:
+    """The trail in at most ``room`` cells: the first steps go first."""
+    glyphs = context.glyphs
+    names = [fmt.literal(name, glyphs) for name in trail]
+    between = f" {glyphs.step} "
+    cut = 0
+    while cut < len(names) - 1 and _width(names[cut:], between) + 2 + (cut > 0) * (1 + len(between)) > room:
+        cut += 1
+    kept = [glyphs.ellipsis] * (cut > 0) + names[cut:-1]
+    before = "".join(f"{name}{between}" for name in kept)
+    last = fmt.fit(names[-1], max(1, min(_width(names[-1:], ""), room - 2 - _width([before], ""))), glyphs)
+    return [(" ", "plain"), (before, "quiet"), (f"{last} ", "strong")]
+
+
+def _width(names: Sequence[str], between: str) -> int:
+    return fmt.width_of([(between.join(names), "")])
 
 
 def tabs(here: str, room: int, faults: int, context: Context) -> list[Run]:
@@ -64,12 +92,24 @@ def tabs(here: str, room: int, faults: int, context: Context) -> list[Run]:
     return []
 
 
-def title(accounts: AccountList, session: Session, width: int, context: Context) -> Line:
-    """The title rule of the accounts: the filter, and how many accounts of how many match."""
+def title(
+    accounts: AccountList,
+    session: Session,
+    width: int,
+    context: Context,
+    *,
+    trail: Sequence[str] = (),
+    within: str = "",
+) -> Line:
+    """The title rule of the accounts: the filter, and how many accounts of how many match.
+
+    ``within``: the words of the filter that the trail says already.
+    """
     if accounts.view.filter is None:
         return heading("Accounts", session, width, context)
     counts = (f" {format_count(len(accounts))} of {format_count(len(accounts.rows))} ", "quiet")
-    return heading("Accounts", session, width, context, filtered=accounts.view.filter.text, counts=[counts])
+    words = accounts.view.filter.text.removeprefix(within).strip()
+    return heading("Accounts", session, width, context, filtered=words, counts=[counts], trail=trail)
 
 
 def room_in(left: Sequence[Run], right: Sequence[Run], width: int) -> int:
@@ -153,7 +193,8 @@ def _drift(row: AccountRow) -> list[str]:
 def decisions_rule(session: Session, width: int, context: Context) -> Line:
     """The rule above the newest decisions; under load it says how many the engine did not send."""
     text = f" {context.glyphs.dot} {format_count(session.skipped)} more under load" if session.skipped else ""
-    return rule(((" Decisions", "strong"), (f"{text} ", "quiet")), (), width, context)
+    first = f" {context.glyphs.dot} refusals of the last hour first"
+    return rule(((" Decisions", "strong"), (f"{first}{text} ", "quiet")), (), width, context)
 
 
 def marks(accounts: AccountList, *, ranging: bool = False) -> Line:

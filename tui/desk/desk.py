@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from textual.app import SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
@@ -35,12 +34,16 @@ CHANGING = LIMITS | {"recalculate", "empty_trash", "warn", "send_test"}  # actio
 
 
 class ShowAccounts(Message):
-    """Asks the app for the accounts screen, filtered by ``words``; Esc there leads back to the mode ``back_to``."""
+    """Asks the app for the accounts screen, filtered by ``words``; Esc there leads back to the mode ``back_to``.
 
-    def __init__(self, words: str, back_to: str) -> None:
+    ``step`` names these accounts in the trail.
+    """
+
+    def __init__(self, words: str, back_to: str, step: str) -> None:
         super().__init__()
         self.words = words
         self.back_to = back_to
+        self.step = step
 
 
 class ShowCard(Message):
@@ -144,6 +147,11 @@ class LiveScreen:
 
     desk: Desk
 
+    @property
+    def trail(self) -> tuple[str, ...]:
+        """The names of the steps that led here, from a screen with a number on; this screen is the last."""
+        return (str(getattr(self, "title", None) or getattr(self, "TITLE", None) or ""),)
+
     def refuses(self, action: str) -> bool:
         """Whether a key can't be used now; the reason is said."""
         reason = self.desk.why_not(action)
@@ -175,8 +183,4 @@ class LiveScreen:
 
     def guide(self, glyphs: Glyphs) -> Iterator[Line]:  # noqa: ARG002
         """Lines for the help of this screen, below its keys."""
-        return iter(())
-
-    def commands(self) -> Iterator[SystemCommand]:
-        """Commands for the palette that have no key."""
         return iter(())

@@ -22,3 +22,4 @@ MODES = (
     Mode("5", "journal", "Journal", "who changed what, and what became of temporary limits"),
     Mode("6", "doctor", "Doctor", "what is wrong on this server, and the lines that mend it"),
 )
+NAMES = {mode.name: mode.title for mode in MODES}

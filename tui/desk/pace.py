@@ -43,7 +43,11 @@ class Pace:
     def step(self, by: int) -> None:
         """Draw less often (1) or more often (-1); ends a pause."""
         at = PACES.index(self.seconds) + by
-        self.seconds = PACES[max(0, min(at, len(PACES) - 1))]
+        self.use(PACES[max(0, min(at, len(PACES) - 1))])
+
+    def use(self, seconds: float) -> None:
+        """Draw every so many seconds, one of PACES; ends a pause."""
+        self.seconds = seconds
         self.paused = False
         self._drawn = float("-inf")
 

@@ -37,7 +37,7 @@ class DomainTable(RowTable[Domain]):
     STAYS_FIRST = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Accounts", tooltip="show the accounts of the domain", key_display="⏎"),
+        Binding("enter", "open", "Accounts", tooltip="show the accounts of the domain", key_display="⏎", id="open"),
     ]
 
 
@@ -154,4 +154,4 @@ class DomainsScreen(SortedScreen[Domain]):
 
     @on(RowTable.Opened)
     def _opened(self, event: RowTable.Opened) -> None:
-        self.post_message(ShowAccounts(f"@{event.row.name}", back_to="domains"))
+        self.post_message(ShowAccounts(f"@{event.row.name}", back_to="domains", step=event.row.name))

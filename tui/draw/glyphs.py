@@ -27,6 +27,8 @@ class Glyphs:
     differs: str  # before a usage that differs from Dovecot's, or from the last recount
     ellipsis: str
     arrow: str
+    step: str  # between two steps of a trail
+    chosen: str  # before the line that a key acts on
     becomes: str  # between the recipient and the mailbox it resolves to
     down: str
     up: str
@@ -66,6 +68,8 @@ UNICODE = Glyphs(
     differs="≠",
     ellipsis="…",
     arrow="→",
+    step="›",
+    chosen="▸",
     becomes="⇒",
     down="▼",
     up="▲",
@@ -73,7 +77,7 @@ UNICODE = Glyphs(
     track="│",
     enter="⏎",
     span="–",  # noqa: RUF001  as typeset
-    steps="▁▂▃▄▅▆▇█",
+    steps="▁▂▃▄▅▆▇▇",  # never full, so that rows below each other stay apart
     steps_of_plot="▁▂▃▄▅▆▇█",
     notch="▇",
     dots="▁─▔",
@@ -105,6 +109,8 @@ ASCII = Glyphs(
     differs="!",
     ellipsis="~",
     arrow=">",
+    step=">",
+    chosen=">",
     becomes="=",
     down="v",
     up="^",

@@ -7,8 +7,10 @@ wide is sent whole, as half a sign can't be replaced. Only what changes of the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple
 
 from rich.color import ColorSystem
@@ -18,6 +20,8 @@ from textual.strip import Strip
 GAP = 6  # cells; what differs within so many is sent as one: going there costs as many bytes
 FARTHEST = 10  # lines that others may have moved by
 GAIN = 3  # lines that moving must save
+
+_NO_WIDTH = re.compile("[\u0300-\u036f]")
 
 Cell = tuple[str, Style | None]
 Row = Sequence[Cell]
@@ -33,35 +37,44 @@ class Shift(NamedTuple):
 
 def difference(old: Sequence[Strip] | None, new: Sequence[Strip], colours: ColorSystem | None) -> str:
     """The text to send; ``old`` None: it is not known what the terminal shows."""
-    before: list[Row | None] = [None] * len(new)
-    if old is not None and len(old) == len(new):
-        if all(was is now or was == now for was, now in zip(old, new, strict=True)):
-            return ""
-        before = [_cells(strip) for strip in old]
-    after = [_cells(strip) for strip in new]
     pen, parts = _Pen(colours), list[str]()
-    shift = find_shift(before, after)
+    before: list[Row | None] = [None] * len(new)
+    differing: Sequence[int] = range(len(new))
+    if old is not None and len(old) == len(new):
+        differing = [y for y, strip in enumerate(new) if old[y] is not strip and old[y] != strip]
+        # After most keys a few lines differ, which are not worth moving: the others are not looked at.
+        looked_at = range(len(new)) if len(differing) > GAIN else differing
+        for y in looked_at:
+            before[y] = _cells(old[y])
+    after = list(before)
+    for y in differing:
+        after[y] = _cells(new[y])
+    shift = find_shift(before, after) if len(differing) > GAIN else None
     if shift is not None:
         parts.append(_moved(shift))
         before = shifted(before, shift)
     for y, (was, now) in enumerate(zip(before, after, strict=True)):
-        if was != now:
+        if now is not None and was is not now and was != now:
             parts += _line(y, was, now, new[y].cell_length, pen)
     return "".join(parts) + pen.end()
 
 
 def _cells(strip: Strip) -> list[Cell]:
     """One for each character: as many as the strip has cells unless some are wide or have no width."""
-    return [(sign, segment.style) for segment in strip if not segment.control for sign in segment.text]
+    cells: list[Cell] = []
+    for segment in strip:
+        if not segment.control:
+            cells.extend(zip(segment.text, repeat(segment.style)))
+    return cells
 
 
 # ---- lines that moved
 
 
-def find_shift(old: Sequence[Row | None], new: Sequence[Row]) -> Shift | None:
+def find_shift(old: Sequence[Row | None], new: Sequence[Row | None]) -> Shift | None:
     """The move that saves most lines; None if none saves enough. The last cell, of the scrollbar, does not count."""
     was = [None if row is None else tuple(row[:-1]) for row in old]
-    now = [tuple(row[:-1]) for row in new]
+    now = [None if row is None else tuple(row[:-1]) for row in new]
     if sum(before != after for before, after in zip(was, now, strict=True)) <= GAIN:
         return None
     best, saved = None, GAIN - 1
@@ -111,7 +124,8 @@ def _line(y: int, old: Row | None, new: Row, width: int, pen: _Pen) -> Iterator[
 
 def _is_wide(row: Row) -> bool:
     """Whether a sign may have another width than one cell; those that this console draws with have one."""
-    return any(sign > "\u2fff" or "\u0300" <= sign <= "\u036f" for sign, _style in row)
+    text = "".join([sign for sign, _style in row])
+    return not text.isascii() and (max(text) > "\u2fff" or _NO_WIDTH.search(text) is not None)
 
 
 def _spans(old: Row, new: Row) -> list[tuple[int, int]]:

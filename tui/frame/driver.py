@@ -54,7 +54,7 @@ class Sequences(XTermParser):
 
 
 class ConsoleDriver(LinuxDriver):
-    """``app`` has ``leaving``, ``suspend_console`` and ``repaint``."""
+    """``app`` has ``leaving``, ``suspend_console``, ``repaint``, ``frame_waits`` and ``look_again_at_frame``."""
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, **options)
@@ -107,6 +107,8 @@ class ConsoleDriver(LinuxDriver):
         elif token.text == _WELL:
             self._answers, self._asked_at = True, None
             self._answered.set()
+            if self._console.frame_waits:
+                self._tell(self._console.look_again_at_frame)
         elif token.kind is Kind.SEQUENCE:
             yield from (message for message in self._sequences.read(token.text) if self._is_sane(message))
         else:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
+from mailquota.core.base.errors import UsageError
 from mailquota.core.base.new_file import write_file
 from mailquota.core.base.threads import in_thread
 from mailquota.core.base.units import format_count, format_size
 
 from ..desk.desk import Copied, Desk, ShowText
+from ..desk.typed import Choice, words_of
 from ..draw import format as fmt
 from ..draw.format import Line
 from ..draw.sheet import SLICE, Form, Sheet, written
@@ -54,8 +56,46 @@ def whole_path(typed: str) -> str:
     return os.path.abspath(os.path.expanduser(typed))
 
 
+class Wanted(NamedTuple):
+    """What is chosen in the dialog at its start."""
+
+    form: Form = Form.CSV
+    target: Target = Target.FILE
+    path: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Wanted:
+        """``csv file PATH`` as it is typed, each of them only where it is wanted. Raises UsageError."""
+        words, wanted = words_of(text), cls()
+        for number, word in enumerate(words):
+            low = word.lower()
+            if number == 0 and low in _FORM_WORDS:
+                wanted = wanted._replace(form=_FORM_WORDS[low])
+            elif number <= 1 and low in _TARGET_WORDS:
+                wanted = wanted._replace(target=_TARGET_WORDS[low])
+            elif number == len(words) - 1 and wanted.target is Target.FILE and ("." in word or "/" in word):
+                wanted = wanted._replace(path=word)
+            else:
+                forms, targets = ", ".join(_FORM_WORDS), ", ".join(_TARGET_WORDS)
+                raise UsageError(
+                    f"export takes a form ({forms}), a target ({targets}) and the path of a file; not {word}"
+                )
+        return wanted
+
+
+def export_choices(words: Sequence[str]) -> list[Choice]:
+    """What can be typed after these words."""
+    if not words:
+        return [Choice(word, f"as {form.value}") for word, form in _FORM_WORDS.items()]
+    return [Choice(word) for word in _TARGET_WORDS] if len(words) == 1 and words[0] in _FORM_WORDS else []
+
+
+_FORM_WORDS = {form.value.lower(): form for form in FORMS}
+_TARGET_WORDS = {target.value: target for target in TARGETS}
+
+
 class Export(Dialog[Line | None]):
-    """``form``, ``target`` and ``path`` are chosen at the start. Dismissed with a line about what was done."""
+    """``wanted`` is chosen at the start. Dismissed with a line about what was done."""
 
     HEADING = "Export"
     AUTO_FOCUS = "#form"
@@ -64,13 +104,11 @@ class Export(Dialog[Line | None]):
         Binding("escape", "close", "Cancel", key_display="Esc"),
     ]
 
-    def __init__(
-        self, desk: Desk, sheet: Sheet[Any], form: Form = Form.CSV, target: Target = Target.FILE, path: str = ""
-    ) -> None:
+    def __init__(self, desk: Desk, sheet: Sheet[Any], wanted: Wanted = Wanted()) -> None:  # noqa: B008  it is frozen
         super().__init__(desk)
         self._sheet = sheet
-        self._start = (form, target, path)
-        self._named = bool(path)  # the name is the operator's own
+        self._start = wanted
+        self._named = bool(wanted.path)  # the name is the operator's own
         self._exists = ""  # the file that is replaced if Enter is pressed once more
         self._at_work = False
 

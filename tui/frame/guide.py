@@ -77,6 +77,11 @@ def accounts(glyphs: Glyphs) -> Iterator[Line]:
         yield ((f"  {glyphs.levels[level]} {level.value:<{FORM - 2}}", fmt.look_of(level)), (meaning, "quiet"))
 
 
+def typed(commands: Iterable[tuple[str, str]]) -> Iterator[Line]:
+    """The commands that take arguments, each with these and with what it does."""
+    yield from section("Commands, typed behind : (Tab completes; all other actions have one too)", commands)
+
+
 def decisions(forms: Iterable[tuple[str, str]]) -> Iterator[Line]:
     """Filter language and verdicts. ``forms`` is what can be typed into the filter, each with what it finds."""
     yield from section("Filter: words are joined, each must match", forms)
@@ -123,6 +128,18 @@ def doctor(glyphs: Glyphs) -> Iterator[Line]:
 def card(glyphs: Glyphs) -> Iterator[Line]:
     """The plot of the card."""
     yield from section("Plot of the usage", _plot(glyphs))
+
+
+def folder() -> Iterator[Line]:
+    """What is told of the messages of a folder."""
+    yield from section(
+        "A folder",
+        (
+            ("sizes", "as quota counts them; dates are when the messages were received"),
+            ("largest", "by size and date alone: no message is opened, senders and subjects are not told"),
+            ("a part of it", "a look ends after 8 s, some million messages"),
+        ),
+    )
 
 
 def _plot(glyphs: Glyphs) -> Iterator[tuple[str, str]]:

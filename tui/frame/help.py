@@ -17,6 +17,7 @@ from ..widgets.live_table import LiveTable
 from ..widgets.painted import SCREEN_LOOKS, Painted
 from ..widgets.text_list import TextList
 from . import guide
+from .palette import commands_of
 
 
 class HelpScreen(ModalScreen[None]):
@@ -25,7 +26,7 @@ class HelpScreen(ModalScreen[None]):
     TITLE = "Help"
     COMPONENT_CLASSES: ClassVar[set[str]] = set(SCREEN_LOOKS)
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,1", "dismiss", "Back", key_display="Esc"),
+        Binding("escape,q,question_mark,1,f1", "dismiss", "Back", key_display="Esc"),
     ]
 
     def __init__(self, desk: Desk, about: Screen[Any]) -> None:
@@ -50,6 +51,13 @@ def help_lines(screen: Screen[Any], glyphs: Glyphs) -> Iterator[Line]:
         yield from guide.section(name, keys)
     if isinstance(screen, LiveScreen):
         yield from screen.guide(glyphs)
+    yield from guide.typed(typed_of(screen))
+
+
+def typed_of(screen: Screen[Any]) -> list[tuple[str, str]]:
+    """The commands of a screen that take arguments: as they are typed, and what they do."""
+    found = [each for each in commands_of(screen) if each.arguments.form]
+    return sorted((f"{each.name} {each.arguments.form}", each.about) for each in found)
 
 
 def keys_of(screen: Screen[Any], glyphs: Glyphs) -> dict[str, list[tuple[str, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -11,10 +12,12 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
-from ..desk.desk import Desk, LiveScreen, is_seen
+from ..desk.desk import Desk, LiveScreen, ShowCard, is_seen
 from ..desk.screen_memory import ScreenMemory
 from ..desk.session import Changes, State
 from ..desk.tiles import Tile
+from ..desk.typed import Doing, takes
+from ..draw import format as fmt
 from ..draw.format import Line
 from ..widgets.filter_line import FilterLine
 from ..widgets.foot import Foot
@@ -25,6 +28,8 @@ from ..widgets.painted import SCREEN_LOOKS
 from ..widgets.title_rule import TitleRule
 from .saved_filters import SAVING, SavesFilters
 
+TO_CARD: list[BindingType] = [Binding("a", "card", "Account", tooltip="the card of the account")]
+
 
 class ListScreen(SavesFilters, Screen[None], LiveScreen):
     """A subclass says what is in the table. Only a visible screen is drawn."""
@@ -34,6 +39,7 @@ class ListScreen(SavesFilters, Screen[None], LiveScreen):
     FORMS = ""  # what can be typed into the filter
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", tooltip="show only what has these words"),
+        Binding("f4", "filter", "Filter", show=False, tooltip="show only what has these words"),
         *SAVING,
         Binding("escape", "back", "Back", show=False, tooltip="clear the filter, or back to the accounts"),
     ]
@@ -149,6 +155,16 @@ class ListScreen(SavesFilters, Screen[None], LiveScreen):
         """Show a message in place of the line about the row, for ten seconds or until the cursor moves."""
         self._detail.say(line)
 
+    def show_card(self, address: str) -> None:
+        """Show the card of an account, if that still exists."""
+        account = self.desk.accounts.rows.get(address)
+        if account is not None:
+            self.post_message(ShowCard(account))
+        elif address:
+            self.say(((f"{fmt.literal(address, self.desk.glyphs)} is no account any more", "quiet"),))
+        else:
+            self.say((("This is about no account", "quiet"),))
+
     def done(self, line: Line | None) -> None:
         """Show what a dialog did."""
         if line is not None:
@@ -160,6 +176,16 @@ class ListScreen(SavesFilters, Screen[None], LiveScreen):
         """Open the filter line."""
         self.add_class("-filtering")
         self._filter_line.open(self.filtered)
+
+    @takes("WORDS")
+    def typed_filter(self, rest: str) -> Doing:
+        """``filter refused !me``."""
+        return partial(self.filter_by, rest)
+
+    def filter_by(self, text: str) -> None:
+        """Filter by this text, and remember it."""
+        self.filters.used(text)
+        self.use_filter(text)
 
     @on(FilterLine.Typed)
     def _typed(self, event: FilterLine.Typed) -> None:

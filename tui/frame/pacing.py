@@ -51,6 +51,14 @@ class PacedApp(PaintingApp[T], inherit_bindings=False):
     def action_pace(self, by: int) -> None:
         """Draw less often (1), or more often (-1)."""
         self.desk.pace.step(by)
+        self._keep_pace()
+
+    def use_pace(self, seconds: float) -> None:
+        """Draw so often; one of PACES."""
+        self.desk.pace.use(seconds)
+        self._keep_pace()
+
+    def _keep_pace(self) -> None:
         self.desk.memory.keep(pace=self.desk.pace.seconds)
         self._show_pace()
 

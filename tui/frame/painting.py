@@ -5,10 +5,10 @@ frame is due. A frame is the difference between what the terminal shows and what
 more than a few kilobytes a second: each line of the screen is compared with the one that was sent. So a frame that
 comes late has all that changed meanwhile, and nothing piles up.
 
-After a key frames go out at once; else at most four in a second, and fewer if they are large: about 2 kB/s at 120x32,
-4 kB/s at 200x50. Each ends with a question that terminals answer
-(DSR, "are you well?"). The next frame waits for the answer, since only that says that the last one has arrived; bytes
-on their way through sshd can't be seen otherwise. A terminal that does not answer is not waited for.
+After a key a frame goes out at once, and more soon; else at most four in a second, and fewer if they are large: about
+2 kB/s at 120x32, 4 kB/s at 200x50. Each ends with a question that terminals answer (DSR, "are you well?"). The next
+frame waits for the answer, since only that says that the last one has arrived; bytes on their way through sshd can't be
+seen otherwise. A terminal that does not answer is not waited for.
 
 With each frame the terminal's cursor is placed where the operator is at, for screen readers, braille lines and
 magnifiers, which follow it. It is not visible.
@@ -108,19 +108,32 @@ class PaintingApp(TypeAheadApp[T], inherit_bindings=False):
         if driver is None or not self._running or self._closed:
             return
         now = time.monotonic()
-        pause = ECHO_SECONDS if now - self._touched_at < ECHOES else self._pause
-        wait = self._sent_at + pause - now
+        wait = self._sent_at + self._pause_now(now) - now
         if driver.owes_answer(ANSWER_SECONDS):
             wait = max(wait, ECHO_SECONDS)
         if wait > 0:
             if self._frame_timer is None:
-                self._frame_timer = self.set_timer(wait, self._look_again_at_frame)
+                self._frame_timer = self.set_timer(wait, self.look_again_at_frame)
             return
         self._send_frame(driver)
 
-    def _look_again_at_frame(self) -> None:
-        self._frame_timer = None
-        self._frame()
+    def _pause_now(self, now: float) -> float:
+        """Seconds between the last frame and the next one. The first one after a key waits for nothing."""
+        if now - self._touched_at >= ECHOES:
+            return self._pause
+        return 0.0 if self._touched_at > self._sent_at and not self.keys_wait else ECHO_SECONDS
+
+    @property
+    def frame_waits(self) -> bool:
+        """Whether a frame waits for its time, or for an answer of the terminal. May be read in any thread."""
+        return self._frame_timer is not None
+
+    def look_again_at_frame(self) -> None:
+        """Send the frame that waits, if it may be sent now: its time has come, or the terminal has answered."""
+        if self._frame_timer is not None:
+            self._frame_timer.stop()
+            self._frame_timer = None
+            self._frame()
 
     def _send_frame(self, driver: ConsoleDriver) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual import on, work
@@ -17,6 +18,7 @@ from mailquota.core.control.messages import REPLAY_PACES, Steer
 from mailquota.core.control.results import ReplayState
 
 from ..desk.desk import Desk
+from ..desk.typed import Doing, takes
 from ..draw import format as fmt
 from ..widgets.field import Field
 from ..widgets.prose import Prose
@@ -27,11 +29,13 @@ T = TypeVar("T")
 REPLAY_KEYS: list[BindingType] = [
     Binding("p", "replay_pause", "Pause", tooltip="hold the replay, or let it go on"),
     Binding("full_stop", "replay_step(10)", "Step", tooltip="10 seconds on, and hold"),
-    Binding("comma", "replay_step(-10)", "Back", show=False, tooltip="10 seconds back, and hold"),
+    Binding("comma", "replay_step(-10)", "Step back", show=False, tooltip="10 seconds back, and hold"),
     Binding("right_parenthesis", "replay_step(600)", "Far on", show=False, tooltip="10 minutes on, and hold"),
     Binding("left_parenthesis", "replay_step(-600)", "Far back", show=False, tooltip="10 minutes back, and hold"),
-    Binding("right_curly_bracket", "replay_pace(1)", "Faster", tooltip="play faster, up to 300 times"),
-    Binding("left_curly_bracket", "replay_pace(-1)", "Slower", show=False, tooltip="play slower"),
+    Binding(
+        "right_curly_bracket", "replay_pace(1)", "Faster", tooltip="play faster, up to 300 times", id="play-faster"
+    ),
+    Binding("left_curly_bracket", "replay_pace(-1)", "Slower", show=False, tooltip="play slower", id="play-slower"),
     Binding("at", "replay_jump", "Jump", tooltip="jump to a time"),
 ]
 ACTIONS = frozenset({"replay_pause", "replay_step", "replay_pace", "replay_jump"})
@@ -133,6 +137,14 @@ class ReplayingApp(PacedApp[T], inherit_bindings=False):
         """Ask for a time."""
         if self.replay is not None:
             self.push_screen(Jump(self.desk, self.replay), self._jump)
+
+    @takes("TIME", about="go to this time of the recording")
+    def typed_jump(self, rest: str) -> Doing:
+        """``jump 02:30``."""
+        state = self.replay
+        if state is None:
+            raise UsageError("where the replay is is not known yet")
+        return partial(self._jump, parse_moment_between(rest, state.first, state.last, state.at))
 
     def _jump(self, moment: float | None) -> None:
         if moment is not None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import on
-from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 
+from mailquota.core.base.errors import UsageError
+
 from ..desk.desk import Desk
+from ..desk.typed import Choice, Doing, slug, takes
 from ..draw.grid import Column, Placed
 from ..draw.order import Order
 from ..widgets.live_table import LiveTable
@@ -20,11 +22,37 @@ from .sort_menu import SortMenu
 
 T = TypeVar("T")
 SORTING: list[BindingType] = [
-    Binding("greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >"),
+    Binding(
+        "greater_than_sign,f6", "sort(1)", "Sort", tooltip="sort by the next column", key_display="< >", id="sort-next"
+    ),
     Binding("less_than_sign", "sort(-1)", "Sort back", show=False, tooltip="sort by the column before"),
     Binding("I", "invert", "Invert", tooltip="sort the other way round"),
-    Binding("o", "sort_menu", "Sort by", show=False, tooltip="choose from all columns which one to sort by"),
+    Binding("o", "sort_menu", "Sort by", False, id="sort", tooltip="choose from all columns which one to sort by"),
 ]
+
+
+def called(column: Column[Any]) -> str:
+    """The column as a word: its title, or else its key."""
+    return slug(column.title) or column.key
+
+
+def named(columns: Sequence[Column[Any]], word: str) -> Column[Any]:
+    """The column of this word, by its title or its key. Raises UsageError."""
+    low = word.lower()
+    for column in columns:
+        if low in {called(column), column.title.lower(), column.key}:
+            return column
+    raise UsageError(f"there is no column {word}; there are {', '.join(map(called, columns))}")
+
+
+def sorted_by(columns: Sequence[Column[Any]], text: str) -> tuple[Column[Any], bool]:
+    """The column to sort by, and whether the other way round: with a ``-`` before it, as for ``list --sort``."""
+    return named(columns, text.removeprefix("-")), text.startswith("-")
+
+
+def sort_choices(node: Any, words: Sequence[str]) -> Iterable[Choice]:
+    """The columns of a screen."""
+    return () if words else (Choice(called(column), column.title) for column in node.columns)
 
 
 class SortedScreen(ListScreen, Generic[T]):
@@ -92,7 +120,8 @@ class SortedScreen(ListScreen, Generic[T]):
     def _header_clicked(self, event: TableHeader.Clicked) -> None:
         self._chosen(event.column)
 
-    def commands(self) -> Iterator[SystemCommand]:
-        """A command for each column to sort by."""
-        for column in self.columns:
-            yield SystemCommand(f"Sort by {column.title}", "sort the table", partial(self.sort_by, column))
+    @takes("COLUMN", sort_choices, listed=True, about="sort by this column; with - before it the other way round")
+    def typed_sort(self, rest: str) -> Doing:
+        """``sort used``; ``sort -used`` the other way round."""
+        column, inverted = sorted_by(self.columns, rest)
+        return partial(self.sort_by, column, inverted=inverted)

@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from mailquota.core.control.messages import GetJournal
 from mailquota.core.control.results import JournalRow
 
-from ..desk.desk import Desk, ShowCard
-from ..draw import format as fmt
+from ..desk.desk import Desk
+from ..desk.typed import Doing, takes
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.rows import RowList
@@ -21,7 +21,7 @@ from ..frame.polled_screen import PolledScreen
 from ..widgets.row_table import RowTable
 from . import rows as journal
 from .rows import Entry
-from .undo import Undo
+from .undo import Undo, number_of_entry
 
 
 class JournalTable(RowTable[Entry]):
@@ -82,12 +82,13 @@ class JournalScreen(PolledScreen[Entry]):
 
     def open(self, row: Entry) -> None:
         """Show the card of the entry's account, if that still exists."""
-        account = self.desk.accounts.rows.get(row.row.address)
-        if account is not None:
-            self.post_message(ShowCard(account))
-        elif row.row.address:
-            name = fmt.literal(row.row.address, self.desk.glyphs)
-            self.say(((f"{name} is no account any more", "quiet"),))
+        self.show_card(row.row.address)
+
+    @takes("[ID]", about="take back this entry of the journal; without ID as the key does")
+    def typed_undo(self, rest: str) -> Doing:
+        """``undo 17``: an entry of the journal."""
+        entry = number_of_entry(rest)
+        return lambda: self.app.push_screen(Undo(self.desk, number=entry), self.done)
 
     def action_undo(self) -> None:
         """Ask whether to undo the entry, if it is an edit of a limit that was not undone yet."""

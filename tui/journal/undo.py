@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from mailquota.core.base.errors import MailquotaError
+from mailquota.core.base.errors import MailquotaError, UsageError
 from mailquota.core.base.model import level_of
 from mailquota.core.base.units import format_age, format_count, format_limit, format_message_limit, format_size
 from mailquota.core.control.messages import GetJournal, PlanUndo, UndoPart
@@ -39,7 +39,8 @@ NAMED = 3  # addresses; of the others only the number is shown
 
 
 class Undo(Dialog[Line | None]):
-    """Undoes ``edit``, an entry of the journal; else the last edit of ``address``, or of any account.
+    """Undoes ``edit``, an entry of the journal, or that of a ``number``; else the last edit of ``address``, or of any
+    account.
 
     An entry that took an edit back is undone, too: what it took back is set again, for all its accounts. What it would
     do is asked from the engine: the rows of this console may be older than an edit that was made a moment ago.
@@ -56,8 +57,11 @@ class Undo(Dialog[Line | None]):
         Binding("x", "to_list", "List", show=False),
     ]
 
-    def __init__(self, desk: Desk, *, address: str = "", edit: JournalRow | None = None) -> None:
+    def __init__(
+        self, desk: Desk, *, address: str = "", edit: JournalRow | None = None, number: int | None = None
+    ) -> None:
         super().__init__(desk)
+        self._number = number
         self._address = address
         self._edit: Sequence[JournalRow] = [edit] if edit is not None else []  # all its entries, newest first
         self._foreseen: Sequence[SetResult] = ()  # none before the engine has answered
@@ -182,7 +186,7 @@ class Undo(Dialog[Line | None]):
             self._edit = journal.last_edit(rows)[:1]
             if not self._edit:
                 return
-        entry = self._edit[0].id if self._edit else None
+        entry = self._edit[0].id if self._edit else self._number
         plan: UndoPlan = await self.desk.link.ask(lambda number: PlanUndo(number, entry), UndoPlan)
         self._edit, self._foreseen = plan.edit, plan.results
 
@@ -243,6 +247,13 @@ class Undo(Dialog[Line | None]):
         """Show the reason; the order can be sent again."""
         self._sent = False
         self.failed(reason)
+
+
+def number_of_entry(text: str) -> int:
+    """The number of an entry of the journal. Raises UsageError."""
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise UsageError(f"undo takes the number of an entry of the journal; not {text}")
+    return int(text)
 
 
 def edit_lines(edit: Sequence[JournalRow], context: Context) -> Iterator[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -13,11 +14,13 @@ from mailquota.core.control.results import WarningRow
 
 from ..desk.desk import Desk
 from ..desk.tiles import Tile
+from ..desk.typed import Doing, takes
 from ..draw.format import Line
 from ..draw.glyphs import Glyphs
 from ..draw.rows import RowList
 from ..draw.sheet import Sheet, parts
 from ..frame import guide
+from ..frame.list_screen import TO_CARD
 from ..frame.polled_screen import PolledScreen
 from ..widgets.row_table import RowTable
 from . import rows as warning_rows
@@ -47,8 +50,9 @@ class WarningsScreen(PolledScreen[WarningRow]):
         "see warnings.thresholds, by default 80 and 95 percent. Each is listed here.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "warn", "Warn again", tooltip="send it again now; shows it first"),
+        Binding("w", "warn", "Warn again", tooltip="send it again now; shows it first", id="warn"),
         Binding("s", "send_test", "Send test", tooltip="send this warning to an address of yours"),
+        *TO_CARD,
     ]
 
     def __init__(self, desk: Desk) -> None:
@@ -83,15 +87,31 @@ class WarningsScreen(PolledScreen[WarningRow]):
 
     # ---- keys
 
+    def action_card(self) -> None:
+        """Show the card of the account."""
+        row = self.table.row
+        if row is not None:
+            self.table.hold()
+            self.show_card(row.address)
+
     def open(self, row: WarningRow) -> None:
         """Show the mail."""
         self.app.push_screen(Preview(self.desk, row.address, warning_rows.order_threshold(row.mark)))
 
     def action_send_test(self) -> None:
         """Ask for the address to send the mail to as a test."""
+        self._send_test()
+
+    @takes("ADDRESS")
+    def typed_send_test(self, rest: str) -> Doing:
+        """``send-test me@example.org``: the warning under the cursor."""
+        return partial(self._send_test, rest)
+
+    def _send_test(self, to: str = "") -> None:
         row = self.table.row
         if row is not None and not self.refuses("send_test"):
-            self.app.push_screen(SendTest(self.desk, row.address, warning_rows.order_threshold(row.mark)), self.done)
+            mark = warning_rows.order_threshold(row.mark)
+            self.app.push_screen(SendTest(self.desk, row.address, mark, to), self.done)
 
     def action_warn(self) -> None:
         """Ask whether to warn once more. The mail is sent even if the owner was warned a short time ago."""

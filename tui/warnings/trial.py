@@ -29,8 +29,9 @@ class SendTest(Dialog[Line | None]):
     HEADING = "Send test"
     AUTO_FOCUS = "#to"
 
-    def __init__(self, desk: Desk, address: str, mark: str) -> None:
+    def __init__(self, desk: Desk, address: str, mark: str, to: str = "") -> None:
         super().__init__(desk)
+        self._start = to
         self._address = address
         self._mark = mark
         self._sent = False
@@ -38,7 +39,7 @@ class SendTest(Dialog[Line | None]):
     def body(self) -> Iterable[Widget]:
         """Whose warning it is, and the field for the address."""
         yield Painted(id="who")
-        yield Field("Send to", id="to", placeholder="an address of yours", applies=True)
+        yield Field("Send to", self._start, id="to", placeholder="an address of yours", applies=True)
 
     def on_mount(self) -> None:
         """Show whose warning would be sent."""

@@ -24,6 +24,7 @@ class FilterLine(Horizontal):
     ``history`` gives the filters that were used before, the newest first.
     """
 
+    SIGN = " / "
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "keep", "Keep", tooltip="keep the filter and go to the table", key_display="⏎", priority=True),
         Binding("escape", "clear", "Clear", tooltip="show all again", key_display="Esc"),
@@ -63,7 +64,7 @@ class FilterLine(Horizontal):
 
     def compose(self) -> ComposeResult:
         sign = Painted(id="filter-sign")
-        sign.paint([((" / ", "key"),)])
+        sign.paint([((self.SIGN, "key"),)])
         yield sign
         yield self._field
         yield self._found
@@ -110,12 +111,20 @@ class FilterLine(Horizontal):
         if self._at < 0:
             self.action_keep()
         else:
-            self._go(self._at - 1)
+            self.step_newer()
+
+    def step_newer(self) -> None:
+        """Put the text after this one into the field; after the last one what was typed."""
+        self._go(max(-1, self._at - 1))
 
     def _go(self, at: int) -> None:
         self._at = at
-        self._field.value = self._recalled()
-        self._field.cursor_position = len(self._field.value)
+        self.put(self._recalled())
+
+    def put(self, text: str) -> None:
+        """Have this text in the field, with the cursor behind it."""
+        self._field.value = text
+        self._field.cursor_position = len(text)
 
     def action_keep(self) -> None:
         """Post that the filter stays."""

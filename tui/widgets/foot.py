@@ -26,6 +26,7 @@ ROOMY = 100  # columns; a narrower foot leaves the key of the palette out
 GAP = 2
 NAMES = {
     "slash": "/",
+    "colon": ":",
     "tilde": "~",
     "left_square_bracket": "[",
     "right_square_bracket": "]",

@@ -124,6 +124,18 @@ class LiveTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._moved = True
         self._key = self.pinned(self.index)
 
+    @property
+    def held(self) -> Hashable | None:
+        """The key of the row that the cursor is on and follows; None where nobody has moved it yet."""
+        return self._key if self._moved else None
+
+    def go_back(self, key: Hashable | None, top: int) -> None:
+        """The cursor and the first line as they were: on the row of this key, or unmoved."""
+        found = self.find(key) if key is not None else None
+        self._moved = key is not None
+        self._scroll(top)
+        self._go_to(found if found is not None else 0)
+
     def _go_to(self, index: int) -> None:
         self.index = max(0, min(index, self.count() - 1))
         self._key = self.pinned(self.index)

@@ -17,6 +17,7 @@ from ...servers.postfix.restrictions import POLICY
 from ...settings.config import Config
 from .machine import Machine
 from .model import (
+    HELPER_UNIT,
     MANIFEST,
     RESTRICTIONS,
     SERVICE_UNIT,
@@ -31,6 +32,7 @@ from .model import (
 from .without_systemd import LOG, STARTERS
 
 _RUNNING = "/run/systemd/system"  # sd_booted(3)
+_NOBODY = 65534
 _OURS = re.compile(r"^script \S*/mailquota( |$)")
 
 
@@ -63,25 +65,28 @@ class _MailUser(NamedTuple):
 
 def examine(config: Config, machine: Machine, invocation: Invocation) -> Host:
     """Examine the machine. Raises MailquotaError for a file that can't be read and a manifest that can't be decoded."""
-    files = {path: machine.read(path) for path in (SOCKET_UNIT, SERVICE_UNIT, invocation.settings)}
+    files = {path: machine.read(path) for path in (SOCKET_UNIT, SERVICE_UNIT, HELPER_UNIT, invocation.settings)}
     user, fault = _mail_user(config, machine, invocation.user)
     if user is None and not invocation.user:
-        user, fault = _earlier(machine, config, files[SERVICE_UNIT] or "") or (None, fault)
+        user, fault = _earlier(machine, config, files[HELPER_UNIT] or files[SERVICE_UNIT] or "") or (None, fault)
     units = _units(machine) if machine.place(_RUNNING).is_dir() else None
     state = STATE_FOLDER if machine.place(STATE_FOLDER).is_dir() else None
     places = (*invocation.program, invocation.settings, config.settings.mailstore.folder)
-    unreachable = _unreachable(machine, user, invocation)
+    engine = _engine_user(config) or user
+    readers = [one for one in (user, engine) if one is not None]
+    unreachable = next(filter(None, (_unreachable(machine, one, invocation) for one in readers)), "")
     return Host(
         command=invocation.command,
         settings=invocation.settings,
-        settings_readable=user is not None and can_read(machine.place(invocation.settings), user.uid, user.groups),
+        settings_readable=user is not None
+        and all(can_read(machine.place(invocation.settings), one.uid, one.groups) for one in readers),
         places=places,
         owner=None if user is None else Owner(user.name, user.group),
         owner_fault=fault,
         unreachable=unreachable,
         groups=frozenset(group.gr_name for group in grp.getgrall()),
         files=files | {STATE_FOLDER: state},
-        credentials=_credentials(machine, user, invocation.passwords),
+        credentials=_credentials(machine, engine, invocation.passwords),
         postfix=_postfix(machine),
         dovecot_log=_dovecot_log(config, machine),
         dovecot_closed=_dovecot_closed(config, machine, user),
@@ -112,6 +117,18 @@ def _mail_user(config: Config, machine: Machine, name: str) -> tuple[_MailUser |
     except OSError as error:
         return None, f"mailstore.path: {folder} can't be looked at: {error.strerror}"
     return _named(status.st_uid, status.st_gid, f"{folder} is root's")
+
+
+def _engine_user(config: Config) -> _MailUser | None:
+    """The engine's own user, where it has one. One that is to be made has no rights but those of all."""
+    mailstore = config.settings.mailstore
+    if not mailstore.helper:
+        return None
+    try:
+        found = pwd.getpwnam(mailstore.engine_user)
+        return _MailUser(found.pw_name, grp.getgrgid(found.pw_gid).gr_name, found.pw_uid, found.pw_gid)
+    except KeyError:
+        return _MailUser(mailstore.engine_user, "", _NOBODY, _NOBODY)
 
 
 def _earlier(machine: Machine, config: Config, unit: str) -> tuple[_MailUser | None, str] | None:

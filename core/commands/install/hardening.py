@@ -51,13 +51,26 @@ SystemCallErrorNumber=EPERM
 
 
 def hardening(config: Config, host: Host) -> str:
-    """The lines of the service unit."""
-    return f"{_BOUNDS}ProtectSystem=strict\n{_writable(config, host)}{_not_run(config, host)}{_private(host)}{_SEALED}"
-
-
-def _writable(config: Config, host: Host) -> str:
+    """The lines of the service unit. Where a helper works in the mailboxes, the engine can't write there."""
     log = [host.dovecot_log] if host.dovecot_log else []
-    paths = dict.fromkeys([config.settings.mailstore.folder, _maildrop(host), *log, *_own_folders(config)])
+    mailboxes = [] if config.settings.mailstore.helper else [config.settings.mailstore.folder, *log]
+    return _lines(config, host, [*mailboxes, _maildrop(host), *_own_folders(config)])
+
+
+def helper_hardening(config: Config, host: Host) -> str:
+    """The lines of the helper's unit: it can write mailboxes, and a log of Dovecot."""
+    mailstore = config.settings.mailstore
+    folder = str(PurePosixPath(mailstore.helper).parent)
+    socket = [] if folder.startswith("/run/") else [folder]
+    return _lines(config, host, [mailstore.folder, *([host.dovecot_log] if host.dovecot_log else []), *socket])
+
+
+def _lines(config: Config, host: Host, writable: list[str]) -> str:
+    return f"{_BOUNDS}ProtectSystem=strict\n{_writable(writable)}{_not_run(config, host)}{_private(host)}{_SEALED}"
+
+
+def _writable(found: list[str]) -> str:
+    paths = dict.fromkeys(found)
     # systemd forgets NoExecPaths= of a folder that is named here and lies below another one that is.
     tops = [path for path in paths if not any(_below(path, (other,)) for other in paths if other != path)]
     return "".join(f"ReadWritePaths=-{escaped(path)}\n" for path in tops)

@@ -9,6 +9,7 @@ import msgspec
 UNIT_FOLDER = "/etc/systemd/system"
 SOCKET_UNIT = f"{UNIT_FOLDER}/mailquota.socket"
 SERVICE_UNIT = f"{UNIT_FOLDER}/mailquota.service"
+HELPER_UNIT = f"{UNIT_FOLDER}/mailquota-helper.service"  # where the engine has a user of its own
 UNITS = ("mailquota.socket", "mailquota.service")
 MANIFEST = "/etc/mailquota/installed.json"  # not in /var/lib/mailquota, where the mail user may write
 STATE_FOLDER = "/var/lib/mailquota"
@@ -23,7 +24,7 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What an installation wrote: SHA-256 of ``files`` by path, and the ``group`` it made, "" if that existed.
+    """What an installation wrote: SHA-256 of ``files`` by path; the ``group`` and ``user`` it made, "" for none.
 
     ``before`` is the former value of smtpd_recipient_restrictions, None where main.cf had none, ``after`` the new one.
     ``complete`` is false until the last step is done.
@@ -31,6 +32,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     files: dict[str, str] = {}
     group: str = ""
+    user: str = ""
     before: str | None = None
     after: str = ""
     complete: bool = False
@@ -65,7 +67,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
     command: tuple[str, ...]
     settings: str  # the path of the settings file
-    settings_readable: bool = True  # by the owner of the mailboxes, where there is one
+    settings_readable: bool = True  # by the owner of the mailboxes, where there is one, and by the engine's own user
     places: tuple[str, ...] = ()
     owner: Owner | None = None
     owner_fault: str = ""  # why it is not known who owns the mailboxes

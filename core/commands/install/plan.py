@@ -8,6 +8,7 @@ from ...base.errors import MailquotaError
 from ...servers.postfix.restrictions import entries, place, policy_check, postfix_service, without
 from ...settings.config import Config
 from .model import (
+    HELPER_UNIT,
     RESTRICTIONS,
     SERVICE_UNIT,
     SOCKET_UNIT,
@@ -18,9 +19,10 @@ from .model import (
     Manifest,
     Plan,
     Put,
+    Remove,
     Step,
 )
-from .units import service_unit, socket_unit
+from .units import HELPER, helper_unit, service_unit, socket_unit
 from .without_systemd import advice
 
 DOCS = "docs/service.md"
@@ -34,8 +36,10 @@ def install_plan(config: Config, host: Host, settings_text: str) -> Plan:
     finished = host.manifest is None or host.manifest.complete
     steps = [*_groups(config, host), *_settings(host, settings_text)]
     if host.systemd:
+        steps += _user(config, host)
         units = _units(config, host)
-        steps += [*_shared(host), *units, *_started(host, units, finished=finished)]
+        steps += [*_shared(config, host), *units, *_started(host, units, finished=finished)]
+        steps += _helper_gone(config, host)
     line, remarks = _postfix(config, host, finished=finished)
     steps += [*_engine(config, host, line), *line]
     manifest = _manifest(config, host, steps)
@@ -61,7 +65,19 @@ def _obstacle(config: Config, host: Host) -> str:
         return f"an engine that is not the service answers on {where}; end it first ({how})"
     if config.settings.mailstore.driver == "doveadm" and host.dovecot_closed:
         return f'the driver "doveadm" needs Dovecot\'s tools: {host.dovecot_closed}; {DOCS} says how to mend it'
-    return host.unreachable
+    return host.unreachable or _helper_obstacle(config, host)
+
+
+def _helper_obstacle(config: Config, host: Host) -> str:
+    mailstore = config.settings.mailstore
+    if not mailstore.helper or host.owner is None:
+        return ""
+    if mailstore.engine_user in {host.owner.user, "root"} or mailstore.engine_user.isdecimal():
+        return f"mailstore.engine_user is {mailstore.engine_user}: it has to be the name of a user for the engine alone"
+    if not host.settings_readable:
+        both = f"{mailstore.engine_user} and {host.owner.user}"
+        return f"{both} read {host.settings}: put passwords into files of their own, then chmod o+r {host.settings}"
+    return ""
 
 
 def _groups(config: Config, host: Host) -> list[Step]:
@@ -72,15 +88,26 @@ def _groups(config: Config, host: Host) -> list[Step]:
     return [Command(("groupadd", "--system", group), why, done=group in host.groups)]
 
 
+def _user(config: Config, host: Host) -> list[Step]:
+    """The engine's own user, where it has one."""
+    mailstore, group = config.settings.mailstore, config.settings.control.group
+    if not mailstore.helper:
+        return []
+    words = ("--system", *(("--gid", group) if group else ("--user-group",)), "--no-create-home")
+    shut = ("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
+    done = mailstore.engine_user in host.users
+    return [Command(("useradd", *words, *shut, mailstore.engine_user), "the engine runs as that user", done=done)]
+
+
 def _settings(host: Host, text: str) -> list[Step]:
     """Write the settings file, unless there is one."""
     before = host.files.get(host.settings)
     return [Put(host.settings, text, before)] if before is None else []
 
 
-def _shared(host: Host) -> list[Step]:
-    """Let the service read a settings file that existed."""
-    if host.owner is None or host.files.get(host.settings) is None:
+def _shared(config: Config, host: Host) -> list[Step]:
+    """Let the service read a settings file that existed. Where there are two users, all have to be able to."""
+    if host.owner is None or config.settings.mailstore.helper or host.files.get(host.settings) is None:
         return []
     why = f"{host.owner.user} reads the settings"
     share = (("chgrp", host.owner.group, host.settings), ("chmod", "g+r", host.settings))
@@ -91,7 +118,19 @@ def _units(config: Config, host: Host) -> list[Put]:
     if host.owner is None:
         raise MailquotaError(f"{host.owner_fault}; name the user who owns the mailboxes, like --user vmail")
     texts = {SOCKET_UNIT: socket_unit(config), SERVICE_UNIT: service_unit(config, host, host.owner)}
+    if config.settings.mailstore.helper:
+        texts[HELPER_UNIT] = helper_unit(config, host, host.owner)
     return [Put(path, text, host.files.get(path)) for path, text in texts.items()]
+
+
+def _helper_gone(config: Config, host: Host) -> list[Step]:
+    """The settings name no helper any more: its unit goes, unless it was edited. Its user stays until an uninstall."""
+    text = host.files.get(HELPER_UNIT)
+    ours = host.manifest is not None and text is not None and host.manifest.files.get(HELPER_UNIT) == digest(text)
+    if config.settings.mailstore.helper or not ours:
+        return []
+    stop = Command(("systemctl", "stop", HELPER), "the engine does its work now")
+    return [stop, Remove(HELPER_UNIT, text), Command(("systemctl", "daemon-reload"), "")]
 
 
 def _started(host: Host, units: list[Put], *, finished: bool) -> list[Step]:
@@ -101,6 +140,8 @@ def _started(host: Host, units: list[Put], *, finished: bool) -> list[Step]:
     """
     changed = [unit for unit in units if not unit.done or not finished]
     steps = [Command(("systemctl", "daemon-reload"), "", done=not changed and not host.units.need_reload)]
+    if host.units.active and any(unit.path == HELPER_UNIT and unit.before is not None for unit in changed):
+        steps += [Command(("systemctl", "try-restart", HELPER), "")]
     if host.units.active and any(unit.path == SOCKET_UNIT for unit in changed):
         steps += [Command(("systemctl", "stop", *UNITS[::-1]), "the socket changes")]
     elif host.units.active and changed:
@@ -193,10 +234,12 @@ def _manifest(config: Config, host: Host, steps: list[Step]) -> Manifest:
     lines = [
         step.argv[2] for step in steps if isinstance(step, Command) and step.argv[0] == "postconf" and not step.done
     ]
+    user = config.settings.mailstore.engine_user if config.settings.mailstore.helper else ""
+    user = user if user and user not in host.users else old.user
     if not lines:
-        return Manifest(files=old.files | files, group=made, before=old.before, after=old.after)
+        return Manifest(files=old.files | files, group=made, user=user, before=old.before, after=old.after)
     after = lines[0].partition(" = ")[2]
-    return Manifest(files=old.files | files, group=made, before=_former(host, old), after=after)
+    return Manifest(files=old.files | files, group=made, user=user, before=_former(host, old), after=after)
 
 
 def _former(host: Host, old: Manifest) -> str | None:

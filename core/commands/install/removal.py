@@ -6,6 +6,7 @@ from ...servers.postfix.restrictions import without
 from ...settings.config import Config
 from .leftovers import leftovers
 from .model import (
+    HELPER_UNIT,
     MANIFEST,
     RESTRICTIONS,
     SERVICE_UNIT,
@@ -20,6 +21,7 @@ from .model import (
     Step,
 )
 from .plan import digest, earlier_services, our_services, policy_services
+from .units import HELPER
 
 
 def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
@@ -34,18 +36,31 @@ def removal_plan(config: Config, host: Host, *, purge: bool) -> Plan:
     steps = _postfix(host, restrictions, services)
     if _may_run(host):
         steps += [Command(("systemctl", "disable", "--now", *UNITS), "no engine runs any more")]
-    gone = [step for path in (SOCKET_UNIT, SERVICE_UNIT) for step in _file(host, manifest, path, remarks)]
+    if host.systemd and host.files.get(HELPER_UNIT) is not None:
+        steps += [Command(("systemctl", "stop", HELPER), "")]
+    gone = [step for path in (SOCKET_UNIT, SERVICE_UNIT, HELPER_UNIT) for step in _file(host, manifest, path, remarks)]
     steps += gone
     if gone and host.systemd:
         steps += [Command(("systemctl", "daemon-reload"), "")]
     steps += _kept_or_purged(host, manifest, remarks, purge=purge)
-    if manifest.group in host.groups:
-        steps += [Command(("groupdel", manifest.group), "it was made by the installation")]
+    steps += _user_and_group(host, manifest)
     if host.manifest is not None:
         folder = MANIFEST.rpartition("/")[0]
         steps += [Remove(MANIFEST), Command(("rmdir", "--ignore-fail-on-non-empty", folder), "")]
     left = leftovers(host, restrictions, services, purge=purge)
     return Plan("uninstall", tuple(steps), tuple(remarks), left=left)
+
+
+def _user_and_group(host: Host, manifest: Manifest) -> list[Step]:
+    why = "it was made by the installation"
+    user = manifest.user in host.users
+    steps: list[Step] = [Command(("userdel", manifest.user), why)] if user else []
+    if manifest.group not in host.groups:
+        return steps
+    remove: tuple[str, ...] = ("groupdel", manifest.group)
+    if user and manifest.user == manifest.group:  # userdel removes such a group, too, where it has no other members
+        remove = ("sh", "-c", f"! getent group {manifest.group} || groupdel {manifest.group}")
+    return [*steps, Command(remove, why)]
 
 
 def _may_run(host: Host) -> bool:

@@ -173,7 +173,10 @@ def _runs(facts: DovecotFacts, script: ScriptFacts) -> Outcome:
     if script.fault:
         return skip(f"{visible(script.fault)}; run the doctor as root")
     if not script.mode & 0o111:
-        return fail(f"{path} is not executable (mode {script.mode:04o})", guarded.line(script.path, "chmod 0755 {}"))
+        return fail(
+            f"{path} is not executable (mode {script.mode:04o})",
+            guarded.line(script.path, guarded.mode_by_handle("0755")),
+        )
     if script.interpreter.endswith("\r"):
         found = f"{path} has line ends of Windows, so that its interpreter {shown(script.interpreter)} is not found"
         return fail(found, rf"sed -i 's/\r$//' {shlex.quote(script.path)}")

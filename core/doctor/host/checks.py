@@ -163,9 +163,10 @@ def _all_foreign(facts: Facts, found: list[MaildirFacts], owners: str) -> Outcom
 
 def _closed(folder: PathFacts, owner: str) -> Outcome:
     mode = "u+rwx" if folder.owner == owner else "o+x"
+    step = guarded.mode_by_handle(mode) if folder.owner == "root" else guarded.mode_by(folder.owner, mode)
     return fail(
         f"{owner} may not enter {shown(folder.path, 200)} ({folder.rights}), which has its mailboxes",
-        guarded.line(folder.path, guarded.mode_by(folder.owner, mode)),
+        guarded.line(folder.path, step),
         "Mail for these mailboxes is deferred, and a program that runs as that user finds nothing in them.",
     )
 

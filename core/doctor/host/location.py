@@ -81,8 +81,13 @@ def _unwitnessed(facts: Facts) -> Outcome:
 def _lost(facts: Facts) -> Outcome:
     """What is amiss with the mailstore, with Dovecot's own location of one mailbox, and what helps."""
     lost, looked_at = facts.host.lost, len(facts.host.maildirs)
+    problem = facts.host.engine.mailstore_problem
+    if not lost.reason and facts.config.settings.mailstore.helper and problem.startswith("the helper"):
+        return fail(
+            visible(problem), "# its log says why: journalctl -u mailquota-helper\nsystemctl restart mailquota-helper"
+        )
     if not lost.reason:
-        text = f"mailboxes that are there are missing for the engine: {facts.host.engine.mailstore_problem}"
+        text = f"mailboxes that are there are missing for the engine: {problem}"
         return fail(visible(text), "# it has mounts of its own, from when it was started\nsystemctl restart mailquota")
     text = f"{lost.reason}; so {lost.accounts} of {looked_at} mailboxes looked at are unknown"
     if lost.point:

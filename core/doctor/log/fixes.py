@@ -145,5 +145,5 @@ def warning_error(facts: Facts, group: EventGroup) -> str:
     if not any(script.path == path for script in facts.dovecot.scripts):
         return "# no service of Dovecot's settings runs this program: see who wrote this into the log"
     if reason == "Permission denied":
-        return guarded.line(path, "chmod 755 {}")
+        return guarded.line(path, guarded.mode_by_handle("755"))
     return f"# create {path}, or install the interpreter in its first line; mailquota warn can take its place"

@@ -60,8 +60,8 @@ class QuotaAnswers(msgspec.Struct, frozen=True):
     fault: MailquotaError | None = None
 
 
-class DoveadmTool(Protocol):
-    """doveadm, as a command or by its HTTP API. Every method blocks. A folder is what Dovecot calls a mailbox.
+class DoveadmFigures(Protocol):
+    """The figures that doveadm has. Every method blocks. A folder is what Dovecot calls a mailbox.
 
     All raise NoSuchAccountError where Dovecot has no such user, UnreachableError where it does not answer within a
     time limit, and MailquotaError for any other error.
@@ -69,21 +69,6 @@ class DoveadmTool(Protocol):
 
     def recalc(self, user: str) -> None:
         """Recount the mailbox of a user (``quota recalc``)."""
-
-    def mailboxes(self, user: str) -> list[str]:
-        """The names of all folders of a user, in UTF-8."""
-
-    def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
-        """The messages of the folder; with ``before``, only those saved earlier (seconds since the epoch)."""
-
-    def received(self, user: str, mailbox: str, *, virtual: bool) -> Generator[Received, None, None]:
-        """Bytes of each message of the folder, and when it was received (seconds since the epoch).
-
-        A folder that is not there has none. ``virtual``: as the driver ``count`` counts them, else as they are stored.
-        """
-
-    def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
-        """Remove exactly these messages of the folder. It is no error if the folder is gone: then they are, too."""
 
     def quota(self, user: str) -> Quota:
         """The usage of a user."""
@@ -99,6 +84,25 @@ class DoveadmTool(Protocol):
 
     def sizes(self, user: str) -> list[MailboxSize]:
         """The folders of a user with their messages and virtual sizes in bytes."""
+
+
+class DoveadmTool(DoveadmFigures, Protocol):
+    """doveadm, as a command or by its HTTP API, with the messages in Trash. Raises as DoveadmFigures."""
+
+    def mailboxes(self, user: str) -> list[str]:
+        """The names of all folders of a user, in UTF-8."""
+
+    def trash(self, user: str, mailbox: str, before: float | None) -> list[TrashMessage]:
+        """The messages of the folder; with ``before``, only those saved earlier (seconds since the epoch)."""
+
+    def received(self, user: str, mailbox: str, *, virtual: bool) -> Generator[Received, None, None]:
+        """Bytes of each message of the folder, and when it was received (seconds since the epoch).
+
+        A folder that is not there has none. ``virtual``: as the driver ``count`` counts them, else as they are stored.
+        """
+
+    def expunge(self, user: str, mailbox: str, uids: Iterable[int]) -> None:
+        """Remove exactly these messages of the folder. It is no error if the folder is gone: then they are, too."""
 
 
 class Doveadm:
@@ -290,7 +294,7 @@ def quota_answers(users: Iterable[str], done: RawProgramOutput) -> QuotaAnswers:
     return QuotaAnswers(found)
 
 
-def quotas_one_by_one(tool: DoveadmTool, users: Iterable[str], fault: MailquotaError | None = None) -> QuotaAnswers:
+def quotas_one_by_one(tool: DoveadmFigures, users: Iterable[str], fault: MailquotaError | None = None) -> QuotaAnswers:
     """Ask for each user alone. After one that got no reply no other is asked about.
 
     ``fault`` is why they could not be asked about together; where the first reply is no quota either, it stands.

@@ -108,9 +108,14 @@ def unreachable_behind(entry: Entry) -> bool:
 
 
 def place(text: str, service: str) -> str:
-    """The list with one check of ``service``: at its end, or before the first entry after which nothing is reached."""
+    """The list with one check of ``service``: at its end, or before the first entry after which nothing is reached.
+
+    Never behind a ``warn_if_reject``: that would apply to our check then, and no more to the entry after it.
+    """
     others = entries(without(text, {service}))
     end = next((at for at, entry in enumerate(others) if unreachable_behind(entry)), len(others))
+    while end and others[end - 1].name == "warn_if_reject":
+        end -= 1
     return ", ".join([*map(str, others[:end]), our_check(service), *map(str, others[end:])])
 
 

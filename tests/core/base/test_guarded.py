@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mailquota.core.base.guarded import all_to, aside, line, mode_by, owner_to, removed
+from mailquota.core.base.guarded import all_to, aside, line, mode_by, mode_by_handle, owner_to, removed
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 STEPS = {
@@ -22,6 +22,7 @@ STEPS = {
     "chown, then chmod": (owner_to("nobody"), mode_by("nobody", "0777")),
     "chmod by number": (mode_by(str(NOBODY), "0777"),),
     "chmod of root": (mode_by("root", "0777"),),
+    "chmod by handle": (mode_by_handle("0777"),),
     "mv": (aside(),),
     "rm": (removed(),),
 }
@@ -94,6 +95,36 @@ def test_no_link_that_came_in_between_is_followed(world: Path, steps: str) -> No
     run("sh", line(str(file), swap, steps, mode_by("nobody", "0777")))
     assert file.is_symlink()
     assert of_root(world) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root pastes it")
+def test_no_link_that_came_in_between_is_followed_by_roots_chmod(world: Path) -> None:
+    """chmod follows links: it would open a file of root's for all."""
+    file = world / "his" / "file"
+    before = of_root(world)
+    told = run("sh", line(str(file), f"ln -sf {world}/root/file {{}}", mode_by_handle("0777")))
+    assert file.is_symlink()
+    assert of_root(world) == before
+    assert told.startswith("not done: is there a link in this path?")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root pastes it")
+def test_a_named_pipe_is_not_waited_for(world: Path) -> None:
+    file = world / "his" / "file"
+    file.unlink()
+    os.mkfifo(file)
+    assert run("sh", line(str(file), mode_by_handle("0777"))).startswith("not done")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root pastes it")
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("name", ["plain", "it's {} {path} $HOME;x", "a folder", "blank at the end "])
+def test_a_mode_is_changed_by_root(world: Path, name: str, shell: str) -> None:
+    file = world / "root" / name
+    file.mkdir() if "folder" in name else file.write_text("")
+    told = run(shell, line(str(file), mode_by_handle("0751"), then=f"touch {world}/after"))
+    assert (stat.S_IMODE(file.stat().st_mode), told) == (0o751, "alive\n")
+    assert (world / "after").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root pastes it")

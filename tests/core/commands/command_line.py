@@ -18,7 +18,7 @@ from tests.mailserver.process import wait_until
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "mailquota")
-SECONDS = 30.0
+SECONDS = 90.0
 
 Done = subprocess.CompletedProcess[str]
 

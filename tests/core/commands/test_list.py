@@ -116,12 +116,25 @@ def test_csv_has_the_same_keys_and_no_formula(alone: CommandLine, small_world: S
     assert (free["limit_bytes"], free["used_bytes"], free["enabled"]) == ("", "2100", "true")
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "  =", "＝"])  # noqa: RUF001
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "  =", "\uff1d", "\u00a0=", "\ufeff=", "\x0b=", '"=']
+)
 def test_what_begins_a_formula(start: str) -> None:
     row = AccountRow(f"{start}SUM(A1)@x", None, growth_bytes_per_day=-5)
     cells = dict(zip(*csv.reader(io.StringIO(_csv([row]).decode(), newline="")), strict=True))
     assert cells["address"] == f"'{start}SUM(A1)@x".replace("\r", "\\r")
     assert cells["growth_bytes_per_day"] == "-5"
+
+
+@pytest.mark.parametrize("end", [";", "\t", "\n", "|", "; "])
+def test_what_begins_a_formula_where_cells_end_otherwise(end: str) -> None:
+    """As in the spreadsheets of countries whose decimal sign is a comma: quotes in the middle mean nothing there."""
+    row = AccountRow(f"a{end}=SUM(A1)@x", None)
+    text = _csv([row]).decode()
+    for delimiter in (";", "\t", "|"):
+        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE):
+            assert not [cell for cell in cells if cell.lstrip(' "').startswith("=")]
+    assert f"a{end}'=SUM" in text or f"a{end[0]}'{end[1:]}=SUM" in text
 
 
 def test_limits_that_are_old_are_told(beside: CommandLine, small_world: SmallWorld) -> None:

@@ -79,6 +79,67 @@ def test_a_link_in_place_of_the_socket_is_not_followed_by_a_reload(
     assert small_world.policy_socket.is_symlink()
 
 
+IN_ITS_PLACE = {
+    "a link to nothing": "ln -s {secret}.new {socket}",
+    "a link to a folder": "ln -s {folder} {socket}",
+    "a link to a link": "ln -s {secret} {socket}.two; ln -s {socket}.two {socket}",
+    "a link to a device": "ln -s /dev/null {socket}",
+    "a folder": "mkdir {socket}",
+    "a named pipe": "mkfifo {socket}",
+    "a file": "touch {socket}",
+    "a socket of his": """/usr/bin/python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("{socket}")'""",
+}
+
+
+def spoil(world: SmallWorld, secret: Path, script: str) -> None:
+    words = script.format(secret=secret, socket=world.policy_socket, folder=world.folder)
+    do(OWNER, "sh", "-ec", f"rm -f {world.policy_socket}; {words}")
+
+
+def facts(path: Path) -> tuple[int, int, int]:
+    found = path.lstat()
+    return found.st_uid, found.st_gid, found.st_mode
+
+
+@pytest.mark.parametrize("script", IN_ITS_PLACE.values(), ids=IN_ITS_PLACE)
+def test_nothing_in_place_of_the_socket_gets_its_rights(
+    small_world: SmallWorld, private: Path, secret: Path, script: str
+) -> None:
+    """By a reload, and by the end of the engine, which leaves it where it is."""
+    small_world.settings["policy"]["socket_user"] = "nobody"
+    small_world.write_settings()
+    with serving(small_world) as running:
+        spoil(small_world, secret, script)
+        places = [small_world.policy_socket, small_world.folder, Path("/dev/null")]
+        before = [facts(place) for place in places]
+        running.send_signal(signal.SIGHUP)
+        assert running.stderr is not None
+        assert any("were read again" in line for line in iter(running.stderr.readline, ""))
+        assert [facts(place) for place in places] == before
+        running.terminate()
+        assert running.wait(20) == 0
+    assert [facts(place) for place in places] == before
+    assert not secret.with_name("secret.new").exists()
+
+
+@pytest.mark.parametrize("script", IN_ITS_PLACE.values(), ids=IN_ITS_PLACE)
+def test_nor_does_it_by_a_start(small_world: SmallWorld, private: Path, secret: Path, script: str) -> None:
+    """A dead socket is replaced, all else is told."""
+    spoil(small_world, secret, script)
+    places = [small_world.folder, Path("/dev/null")]
+    before = [facts(place) for place in places]
+    if "bind" in script:
+        with serving(small_world):
+            assert ask(small_world.policy_socket, FULL) == OVERQUOTA
+    else:
+        with process(small_world) as running:
+            assert running.wait(60) == 2
+            assert "there is a file that is not a socket" in log_of(running)
+        assert small_world.policy_socket.lstat().st_uid == OWNER
+    assert [facts(place) for place in places] == before
+    assert not secret.with_name("secret.new").exists()
+
+
 def test_a_link_in_place_of_the_socket_is_not_followed_after_a_hand_over(
     small_world: SmallWorld, private: Path, secret: Path
 ) -> None:

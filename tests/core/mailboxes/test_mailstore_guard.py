@@ -10,6 +10,7 @@ import pytest
 
 from mailquota.core.base.mounts import Mount
 from mailquota.core.mailboxes import mailstore_guard as module
+from mailquota.core.mailboxes import stray_mail
 from mailquota.core.mailboxes.driver import MaildirDriver
 from mailquota.core.mailboxes.file_systems import FileSystem
 from mailquota.core.mailboxes.guarded_driver import GuardedDriver
@@ -310,7 +311,7 @@ def test_an_automounter_is_asked_before_it_is_judged(scene: Scene, monkeypatch: 
             scene.mounts = (ROOT, waiting, disk)
         return real(maildir)
 
-    monkeypatch.setattr(module, "is_mailbox", touch)
+    monkeypatch.setattr(stray_mail, "is_mailbox", touch)
     scene.known.clear()
     assert scene.guard.missing(ORG[0]) == ""
     assert scene.all(ORG) == [500] * 4

@@ -34,7 +34,7 @@ from mailquota.core.settings.config import Config, load
 from mailquota.core.settings.discover import discover
 
 _NEW_MOUNTS, _BIND, _PRIVATE, _RECURSIVE = 0x20000, 0x1000, 1 << 18, 0x4000  # unshare(2), mount(2)
-_SECONDS = 20.0
+_SECONDS = 60.0
 _PATIENCE = 8.0  # seconds; an account that Dovecot does not know is never verified
 _POLL = 0.02
 _AGAIN = 0.2  # seconds until an account that differs is verified again

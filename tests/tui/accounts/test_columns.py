@@ -78,7 +78,7 @@ def test_sliding_at_80_columns() -> None:
     """Left and Right bring in what has no room; signs in the header say that there is more."""
 
     async def scene(stage: Stage) -> None:
-        assert header(stage).rstrip().endswith("›")  # noqa: RUF001
+        assert header(stage).rstrip().endswith("›")
         assert "‹" not in header(stage)  # noqa: RUF001
         seen = set(shown(stage))
         for _ in COLUMNS:
@@ -87,7 +87,7 @@ def test_sliding_at_80_columns() -> None:
             assert "‹" in header(stage)  # noqa: RUF001
             assert " a@example.org" in stage.text()
         assert seen == {column.key for column in USUAL}
-        assert "›" not in header(stage)  # noqa: RUF001
+        assert "›" not in header(stage)
         for _ in COLUMNS:
             await stage.press("left")
         assert "‹" not in header(stage)  # noqa: RUF001

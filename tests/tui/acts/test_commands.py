@@ -33,7 +33,7 @@ ODD = [
 
 def logged(stage: Stage) -> list[str]:
     """The commands in the log, without the comments."""
-    return [line for line in stage.home.desk.commands.text().splitlines() if not line.startswith("#")]
+    return [line for line in stage.app.desk.commands.text().splitlines() if not line.startswith("#")]
 
 
 def read(line: str) -> dict[str, object]:

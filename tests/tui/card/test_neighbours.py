@@ -25,11 +25,11 @@ def test_brackets_lead_to_the_neighbours_and_back_to_the_last_of_them() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("enter")
-        await stage.sees("─ a@example.org")
+        await stage.sees("› a@example.org")
         await stage.press("left_square_bracket")
-        await stage.sees("No account is beyond it in the list", "─ a@example.org")
+        await stage.sees("No account is beyond it in the list", "› a@example.org")
         await stage.press("right_square_bracket", "right_square_bracket")
-        await stage.sees("─ c@example.net")
+        await stage.sees("› c@example.net")
         await stage.press("left_square_bracket", "e")
         await stage.sees("New limit", "b@example.org")
         await stage.press("escape", "escape")
@@ -55,7 +55,7 @@ def test_details_of_the_account_before_never_come_on_the_card() -> None:
         assert details is not None
         assert details.row.address == "d@example.net"
         assert card(stage).row.address == "d@example.net"
-        await stage.sees("─ d@example.net")
+        await stage.sees("› d@example.net")
 
     play(scene, rows=FIVE)
 
@@ -67,7 +67,7 @@ def test_an_account_that_the_filter_hides_has_no_neighbours() -> None:
         await stage.press("slash")
         await stage.paste(">85%")
         await stage.press("enter", "enter")
-        await stage.sees("─ a@example.org")
+        await stage.sees("› a@example.org")
         stage.engine.change(stage.engine.rows["a@example.org"].__class__("a@example.org", 100, 10))
         await stage.until(lambda: len(stage.order) == 0, "it left the list")
         await stage.press("right_square_bracket")

@@ -66,7 +66,7 @@ def test_the_whole_card() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("enter")
-        await stage.sees("─ a@example.org ─", "85 % near", "4.3 GiB of 5 GiB", "768 MiB left")
+        await stage.sees("› a@example.org ─", "85 % near", "4.3 GiB of 5 GiB", "768 MiB left")
         await stage.sees("full in about 16 days (11\u201327)", "grows 48 MiB a day (between 28.8 MiB and 64.8 MiB)")
         await stage.sees("9,114 messages", "Trash 1 GiB in 412 messages (23 %)", "measured 3 s ago from maildirsize")
         await stage.sees("Usage over 90 days", "5 GiB ", "20 Aug", "today", "full 4 Dec", "█", "▔")
@@ -158,13 +158,13 @@ def test_the_number_of_the_list_leads_back_to_it() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("enter")
-        await stage.sees("─ a@example.org ─")
+        await stage.sees("› a@example.org ─")
         await stage.press("1")
         await stage.sees("─ Accounts ")
         await stage.press("enter", "3")
         await stage.sees("─ Decisions ")
         await stage.press("1")
-        await stage.sees("─ a@example.org ─")
+        await stage.sees("› a@example.org ─")
         await stage.press("escape")
         await stage.sees("─ Accounts ")
 

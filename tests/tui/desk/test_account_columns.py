@@ -136,7 +136,7 @@ def test_a_disabled_account_says_so(context: Context, sign: str) -> None:
 @pytest.mark.parametrize("inverted", [False, True])
 def test_the_sorted_column_shows_its_arrow(column: Column[AccountRow], inverted: bool) -> None:
     """Every title leaves room for it; it turns round with the order."""
-    placed = account_columns.arrange(239, COLUMNS)
+    placed = account_columns.arrange(279, COLUMNS)
     header = "".join(text for text, _style in titles(placed, UNICODE, column.key, inverted=inverted))
     arrow = "▼" if column.falling != inverted else "▲"
     assert f"{column.title}{arrow}" in header.replace(f" {arrow}", arrow)
@@ -163,7 +163,7 @@ def test_sorting_by_use_puts_unlimited_under_empty_and_unknown_last() -> None:
 @pytest.mark.parametrize(
     ("changes", "context", "words"),
     [
-        ({"week": "0134567", "days_to_full": 4.2}, CONTEXT, ["▁▂▄▅▆▇█", "4 days"]),
+        ({"week": "0134567", "days_to_full": 4.2}, CONTEXT, ["▁▂▄▅▆▇▇", "4 days"]),
         ({"week": "0134567", "days_to_full": 4.2}, Context(world.NOW, ASCII), ["_.:=+*#", "4 days"]),
         ({"used_bytes": 5 << 30, "days_to_full": 0.0}, CONTEXT, [" now "]),
         ({"used_bytes": 6 << 30}, CONTEXT, [" now "]),
@@ -195,6 +195,23 @@ def test_sorting_by_days_puts_the_full_ones_first() -> None:
 def test_many_messages_fit_their_column(messages: int, text: str) -> None:
     """Whole as long as they do."""
     assert f" {text} " in line(msgspec.structs.replace(ROW, messages=messages), 200)
+
+
+def test_what_trash_and_dovecot_have() -> None:
+    """A share of the usage, a limit of messages, and by how much Dovecot tells another usage; unknown is unknown."""
+    placed = account_columns.arrange(79, chosen(["trash-share", "most-messages", "dovecot"]))
+
+    def shown(**values: object) -> list[str]:
+        row = msgspec.structs.replace(ROW, **values)
+        cells = account_columns.cells(row, placed, CONTEXT, marked=False)
+        return "".join(text for text, _look in cells).split()[2:]
+
+    dash = UNICODE.nothing
+    half = {"used_bytes": 1000, "trash_bytes": 500, "limit_messages": 9000, "witness_bytes": 3048}
+    assert shown(**half) == ["50", "%", "9,000", "+2", "KiB"]
+    assert shown(**half | {"witness_bytes": 0}) == ["50", "%", "9,000", "-1000", "B"]
+    assert shown(used_bytes=None, trash_bytes=None, witness_bytes=5) == [dash, dash, dash]
+    assert shown(used_bytes=0, trash_bytes=0) == [dash, dash, dash]
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.key)

@@ -22,7 +22,7 @@ from tests.tui.world import FIVE
 
 async def until(true: Callable[[], object]) -> None:
     """Wait for a condition, with a deadline."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 45
     while not true():
         assert time.monotonic() < end
         await asyncio.sleep(0.005)

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
+from textual.events import Key
 from textual.strip import Strip
 
+from mailquota.tui.frame import difference as _difference
 from mailquota.tui.frame.difference import difference
-from mailquota.tui.frame.painting import pause_after
+from mailquota.tui.frame.painting import ECHO_SECONDS, PaintingApp, pause_after
 from tests.tui.drawn import Cell, Drawn
 
 WIDTH, HEIGHT = 24, 12
@@ -92,3 +94,38 @@ def test_large_frames_come_less_often() -> None:
     assert 1500 / pause_after(1500, 120 * 32) < 2000
     assert 3000 / pause_after(3000, 200 * 50) < 4000
     assert pause_after(50_000, 200 * 50) == 2.0
+
+
+def test_after_a_key_only_the_lines_that_differ_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys wait while a frame is made. Where more differ all are, as lines may have moved."""
+    looked_at: list[Strip] = []
+    plain = _difference._cells
+
+    def counted(strip: Strip) -> object:
+        looked_at.append(strip)
+        return plain(strip)
+
+    monkeypatch.setattr(_difference, "_cells", counted)
+    old = _feed(100)
+    new = list(old)
+    new[3], new[4] = old[4], old[3]
+    assert difference(old, new, ColorSystem.TRUECOLOR)
+    assert len(looked_at) == 4
+    looked_at.clear()
+    assert difference(old, _feed(101), ColorSystem.TRUECOLOR)
+    assert len(looked_at) == 2 * len(old)
+
+
+def test_the_first_frame_after_a_key_waits_for_nothing() -> None:
+    """More wait a little, so that each has all that changed meanwhile; without a key they wait longer."""
+    app = PaintingApp[None]()
+    app._sent_at, app._touched_at, app._pause = 10.0, 5.0, 0.25
+    assert app._pause_now(10.1) == 0.25
+    app._touched_at = 10.1
+    assert app._pause_now(10.1) == 0
+    app._keys.append(Key("j", "j"))  # it will be handled at once, and the frame shows both
+    assert app._pause_now(10.1) == ECHO_SECONDS
+    app._keys.clear()
+    app._sent_at = 10.11
+    assert app._pause_now(10.12) == ECHO_SECONDS
+    assert app._pause_now(12) == 0.25

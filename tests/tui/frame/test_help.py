@@ -61,7 +61,11 @@ def test_help_opens_scrolls_and_goes_back(key: str) -> None:
         await stage.sees("Help", "edit the limit", "Esc Back")
         await stage.loses("used+1G")
         await stage.press("end")
-        await stage.sees("used+1G", "not measured yet")
+        await stage.sees("set [ADDRESS...] SIZE [until DATE] [REASON]")
+        await stage.press("pageup")
+        await stage.sees("used+1G")
+        await stage.press(*["j"] * 8)
+        await stage.sees("not measured yet")
         await stage.press(key)
         await stage.sees("a@example.org")
         assert stage.app.is_running
@@ -86,7 +90,7 @@ def test_the_palette_has_every_action_by_name() -> None:
             "Help",
             "Quit",
         }
-        wanted |= {f"Sort by {column.title}" for column in COLUMNS} | {"Theme: light"}
+        wanted |= {f"Sort by {column.title}" for column in COLUMNS} | {"Theme light"}
         assert wanted <= names(stage)
 
     play(scene, rows=FIVE)
@@ -96,7 +100,7 @@ def test_the_palette_of_those_who_may_only_look() -> None:
     """What they may not do says so; without themes where there are no colours."""
 
     async def scene(stage: Stage) -> None:
-        assert names(stage) & {"Edit limit", "Theme: light"} == {"Edit limit"}
+        assert names(stage) & {"Edit limit", "Theme light"} == {"Edit limit"}
 
     play(scene, rows=FIVE, read_only=True, no_color=True)
 

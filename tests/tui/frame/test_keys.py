@@ -153,3 +153,22 @@ def test_a_key_that_finds_no_account_says_so(key: str) -> None:
         assert len(stage.app.screen_stack) == 1
 
     play(scene, rows=FIVE)
+
+
+def test_the_function_keys_of_htop() -> None:
+    """F1 helps, F4 filters, F10 quits; the foot shows the letters."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.sees("? Help", "/ Filter", "q Quit")
+        await stage.press("f1")
+        await stage.sees("Help  Accounts")
+        await stage.press("f1", "f4")
+        await stage.type("net")
+        await stage.sees("/ net", "3 accounts")
+        await stage.press("enter", "3", "f4")
+        await stage.type("refused")
+        await stage.sees("/ refused")
+        await stage.press("escape", "f10")
+        await stage.sees("Keep enforcing")
+
+    play(scene, rows=FIVE)

@@ -166,7 +166,7 @@ def test_new_entries_come_in_while_it_is_looked_at() -> None:
             stage.pass_time(4)
             await stage.pilot.pause(0.1)
             assert sum(isinstance(order, GetJournal) for order in stage.engine.orders) == asked
-        await stage.sees("─ john@example.org ─")
+        await stage.sees("› john@example.org ─")
 
     play(scene, rows=[JOHN], prepare=with_journal())
 
@@ -195,7 +195,7 @@ def test_enter_opens_the_card_of_the_account() -> None:
     async def scene(stage: Stage) -> None:
         await opened(stage)
         await stage.press("enter")
-        await stage.sees("─ john@example.org ─", "4 GiB of 10 GiB")
+        await stage.sees("› john@example.org ─", "4 GiB of 10 GiB")
         await stage.press("escape")
         await stage.sees("─ Journal ")
         await stage.press("j", "j", "enter")
@@ -325,7 +325,7 @@ def test_who_may_only_look_is_told_so_by_the_key_for_undo() -> None:
         await stage.sees("Read-only: ", "U Undo")
         assert len(stage.app.screen_stack) == 1
         await stage.press("enter")
-        await stage.sees("─ john@example.org ─")
+        await stage.sees("› john@example.org ─")
 
     play(scene, rows=[JOHN], prepare=with_journal(), read_only=True)
 

@@ -225,7 +225,7 @@ CASES: list[StateCase] = [
     ("quota-warning-script", TRIXIE_MAILDIR, str, {}, "ok", "has no warnings", ""),
     ("quota-warning-script", BULLSEYE, str, {"scripts": ()}, "ok", "no script", ""),
     ("quota-warning-script", BULLSEYE, str, script(mode=0o644), "fail", "not executable (mode 0644)",
-     f"chmod 0755 ./{SCRIPT.rpartition('/')[2]})"),
+     "&& chmod 0755 /proc/self/fd/3)"),
     ("quota-warning-script", BULLSEYE, str, script(interpreter="/bin/sh\r"), "fail", "line ends of Windows",
      rf"sed -i 's/\r$//' {SCRIPT}"),
     ("quota-warning-script", BULLSEYE, str, script(interpreter="/bin/bashh"), "fail", "'/bin/bashh', which does not",

@@ -243,12 +243,13 @@ def test_an_owner_who_made_the_own_mailbox_unreadable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "fix"), [("vmail", "runuser -u vmail -- chmod u+rwx ./vmail"), ("root", "chmod o+x ./vmail")]
+    ("owner", "fix"),
+    [("vmail", "runuser -u vmail -- chmod u+rwx ./vmail"), ("root", "test ! -p ./vmail && exec 3<./vmail")],
 )
 def test_a_folder_above_mailboxes_that_their_owner_may_not_enter(owner: str, fix: str) -> None:
     closed = folder("/var/vmail", 0o600, owner=owner)
     found = said("mailbox-rights", maildirs=tuple(msgspec.structs.replace(box(name), closed=closed) for name in "ab"))
-    assert (found.state, f"test ! -L ./vmail && {fix})" in found.fix) == ("fail", True)
+    assert (found.state, f"test ! -L ./vmail && {fix}" in found.fix) == ("fail", True)
     assert found.found.count("vmail may not enter '/var/vmail'") == 1
 
 

@@ -233,7 +233,7 @@ def test_who_may_rename_mails() -> None:
 @pytest.mark.parametrize(
     ("text", "fix"),
     [
-        ("execvp(/usr/local/bin/w.sh) failed: Permission denied", "&& chmod 755 ./w.sh)"),
+        ("execvp(/usr/local/bin/w.sh) failed: Permission denied", "&& chmod 755 /proc/self/fd/3)"),
         ("execvp(/usr/local/bin/w.sh) failed: No such file or directory", "# create /usr/local/bin/w.sh"),
         (
             "program unix:/run/w: net_connect_unix(/run/quota-warning) failed: Permission denied (euid=1)",

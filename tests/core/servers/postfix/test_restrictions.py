@@ -73,6 +73,8 @@ def test_an_access_map_may_stand_alone() -> None:
         (f"{OURS}, {OURS}", OURS),
         ("permit_auth_destination, reject", f"{OURS}, permit_auth_destination, reject"),
         (f"permit_mynetworks, warn_if_reject, {OURS}", f"permit_mynetworks, {OURS}"),
+        ("permit_mynetworks, warn_if_reject reject", f"permit_mynetworks, {OURS}, warn_if_reject, reject"),
+        ("permit_mynetworks warn_if_reject", f"permit_mynetworks, {OURS}, warn_if_reject"),
     ],
 )
 def test_our_check_stands_once_and_last(before: str, after: str) -> None:
