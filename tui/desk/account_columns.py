@@ -98,8 +98,9 @@ def _messages(row: AccountRow, width: int, context: Context) -> Line:
 
 def _week(row: AccountRow, width: int, context: Context) -> Line:
     signs = outlook.spark(row.week, context.glyphs)
-    moves = len(set(signs)) > 1  # what stays the same is no news
-    return ((fmt.fit(signs or context.glyphs.nothing, width, context.glyphs), "area" if moves else "quiet"),)
+    if len(set(signs)) == 1:  # what stays the same is no news: a line at the bottom, at whatever height it is
+        return ((fmt.fit(context.glyphs.steps[0] * len(signs), width, context.glyphs), "quiet"),)
+    return ((fmt.fit(signs or context.glyphs.nothing, width, context.glyphs), "area" if signs else "quiet"),)
 
 
 def _full_in(row: AccountRow, width: int, context: Context) -> Line:

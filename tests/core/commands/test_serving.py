@@ -117,7 +117,7 @@ def test_a_killed_engine_is_replaced(alone: CommandLine) -> None:
     assert len(alone.json("list")) == 5
     assert alone("status").returncode == 5
     with alone.engine():
-        assert ask(alone.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n"
+        assert wait_until(lambda: ask(alone.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n", SECONDS)
 
 
 def test_hangup_reloads(beside: CommandLine) -> None:
@@ -234,6 +234,6 @@ def test_an_engine_whose_socket_is_dead_ends(alone: CommandLine, which: str) -> 
     assert f"CRITICAL unix:{path} takes no connections any more: this engine ends" in log
     with alone.engine():
         assert wait_until(lambda: unix_inode(alone.world.policy_socket) is not None, SECONDS)
-        assert ask(alone.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n"
+        assert wait_until(lambda: ask(alone.world.policy_socket, FULL) == f"action={OVERQUOTA}\n\n", SECONDS)
         (ending,) = (entry for entry in alone.json("journal") if entry["kind"] == "stop")
     assert ending["reason"].startswith(f"unix:{path} takes no connections any more")

@@ -38,6 +38,7 @@ WORDS: dict[str, tuple[tuple[str, ...], int]] = {
     "uninstall": (("uninstall", "--help"), 0),
     "status": (("status",), 0),
     "reload": (("reload",), 0),
+    "replay": (("replay", "--help"), 0),
 }
 
 

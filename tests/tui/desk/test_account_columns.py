@@ -53,6 +53,17 @@ def test_narrow_terminals_drop_the_less_important_columns(width: int, keys: list
     assert [place.column.key for place in account_columns.arrange(width)] == keys
 
 
+def test_a_week_without_a_change_is_a_line_at_the_bottom() -> None:
+    """Not as high as its usage: beside curves that move it would be what one sees first."""
+    places = account_columns.arrange(119)
+    found = {}
+    for week in ("7777777", "0012346"):
+        cells = account_columns.cells(msgspec.structs.replace(ROW, week=week), places, CONTEXT, marked=False)
+        found[week] = next((text, look) for text, look in cells if "▁▁" in text)
+    assert found["7777777"] == ("▁▁▁▁▁▁▁ ", "quiet")
+    assert found["0012346"] == ("▁▁▂▃▄▅▇ ", "area")
+
+
 @pytest.mark.parametrize("width", range(60, 200))
 def test_addresses_get_what_most_of_them_need_before_anything_grows(width: int) -> None:
     """A longer bar says no more; a cut address does not say whose it is."""

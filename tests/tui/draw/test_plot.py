@@ -265,9 +265,9 @@ def test_growth_in_words(trend: Trend, words: str) -> None:
 
 
 def test_sparklines() -> None:
-    """Seven digits, oldest first; nothing without history; a sign for each height in ASCII too."""
+    """Seven digits, oldest first; nothing without history. Never a full block: rows below each other stay apart."""
     assert outlook.spark("0123456", UNICODE) == "▁▂▃▄▅▆▇"
-    assert outlook.spark("7", UNICODE) == "█"
+    assert outlook.spark("7", UNICODE) == "▇"
     assert outlook.spark("01234567", ASCII) == "_.-:=+*#"
     assert outlook.spark("", UNICODE) == ""
     assert outlook.spark("1x\x1b", UNICODE) == "▂  "

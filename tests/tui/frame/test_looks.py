@@ -52,7 +52,7 @@ def test_text_from_outside_is_shown_literally() -> None:
     async def scene(stage: Stage) -> None:
         await stage.sees("␛[31mx␇@[red]example[/].org")
         stage.engine.decide(DecisionRow(world.NOW, "accept", evil, evil, "[blink]\x9b@x", "h\x00lo", 1, 1))
-        await stage.sees("[blink]·@x → ␛[31mx␇@[red]example[/].org")
+        await stage.sees("[blink]·@x  ", "→ ␛[31mx␇@[red]example[/].org")
         assert not {char for line in stage.lines() for char in line if ord(char) < 32 or 127 <= ord(char) < 160}
         await stage.press("e")
         await stage.sees("Edit limit")
