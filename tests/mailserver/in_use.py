@@ -70,8 +70,9 @@ for top in ("/etc", "/usr/local", "/opt/mailquota", "/var", "/run"):
                 continue
             written = "" if f"{path}/".startswith(living) else f" {status.st_size} {status.st_mtime_ns}"
             found[path] = f"{status.st_mode:o} {status.st_uid} {status.st_gid}{written}"
-# Postfix makes one for each program of its own when that is first asked for.
-print(json.dumps({path: known for path, known in found.items() if not path.startswith("/var/spool/postfix/pid/")}))
+# Postfix makes one for each program of its own when that is first asked for; the engine begins a recording each hour.
+news = ("/var/spool/postfix/pid/", "/var/lib/mailquota/recordings")
+print(json.dumps({path: known for path, known in found.items() if not path.startswith(news)}))
 """
 
 
