@@ -15,6 +15,7 @@ from mailquota.core.doctor.examine import judge
 from mailquota.core.doctor.model import Facts, Finding
 from mailquota.core.doctor.postfix.facts import PostfixFacts
 from mailquota.core.settings.config import Config, load
+from tests.mailserver.process import exchange
 from tests.real.beside import wait_until
 
 Change = Callable[[str], str]
@@ -93,13 +94,13 @@ class Patient:
         """Files changed for the length of a ``with`` block, and after it as they were."""
         before = {path: path.read_text() for path, _ in changes}
         for path, change in changes:
-            path.write_text(change(before[path]))
+            exchange(path, change(before[path]))
         self.reload()
         try:
             yield
         finally:
             for path, text in before.items():
-                path.write_text(text)
+                exchange(path, text)
             self.reload()
 
     def assert_mended(self, case: Case) -> None:

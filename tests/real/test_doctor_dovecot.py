@@ -13,6 +13,7 @@ import pytest
 
 from tests.mailserver.dovecot import VMAIL_UID, Dovecot
 from tests.mailserver.fixture import require_mailserver, temporary_folder
+from tests.mailserver.process import exchange
 from tests.mailserver.server import MailServer
 from tests.real.beside import wait_until
 from tests.real.breaking import Case, Patient, adding, replacing, settings
@@ -223,11 +224,11 @@ def test_a_name_that_dovecot_does_not_look_up(server: MailServer, patient: Patie
 def test_settings_that_dovecot_refuses(server: MailServer, patient: Patient) -> None:
     """What it complains of is in the finding; all else can't be judged, and says so."""
     text = server.dovecot.config.read_text()
-    server.dovecot.config.write_text(text + "no_such_setting = 1\n")
+    exchange(server.dovecot.config, text + "no_such_setting = 1\n")
     try:
         findings = patient.findings()
     finally:
-        server.dovecot.config.write_text(text)
+        exchange(server.dovecot.config, text)
     assert findings["dovecot-settings"].state == "fail"
     assert "Unknown setting: no_such_setting" in findings["dovecot-settings"].found
     assert {finding.state for name, finding in findings.items() if name != "dovecot-settings"} == {"skip"}
