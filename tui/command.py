@@ -27,6 +27,7 @@ from mailquota.core.commands.logs import log_detached, log_nowhere
 from mailquota.core.commands.main import run
 from mailquota.core.commands.options import Common, Replay
 from mailquota.core.commands.output import complain
+from mailquota.core.commands.utf8 import start_in_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,7 @@ _LEFT_BEHIND = (signal.SIGCONT, signal.SIGTSTP, signal.SIGWINCH)  # by Textual, 
 
 def main() -> int:
     """Run the command line; returns the exit code."""
+    start_in_utf8()
     return run(sys.argv[1:], open_console)
 
 
