@@ -20,5 +20,6 @@ def start_in_utf8() -> None:
     environment = dict(os.environ, PYTHONUTF8="1")
     if sys.stdout is not None:
         environment.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
-    arguments = (word.encode(_UTF8, "surrogateescape") for word in sys.orig_argv[1:])
-    os.execve(sys.executable, [sys.executable, "-X", "utf8", *arguments], environment)
+    words: list[str | bytes] = [sys.executable, "-X", "utf8"]
+    words += [word.encode(_UTF8, "surrogateescape") for word in sys.orig_argv[1:]]
+    os.execve(sys.executable, words, environment)  # noqa: S606  no shell is wanted
