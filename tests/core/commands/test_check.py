@@ -111,9 +111,12 @@ def test_a_database_that_went_away_is_a_warning(beside: CommandLine) -> None:
 
 
 def test_an_engine_gives_its_counters(beside: CommandLine) -> None:
-    ask(beside.world.policy_socket, FULL)
+    asked = 1
+    while "452" not in ask(beside.world.policy_socket, FULL) and asked < 50:  # a busy machine may be in trouble first
+        asked += 1
     found = checked(beside("check"))
-    assert (found["requests"], found["refused"], found["trouble"]) == ("1c;;;0;", "1c;;;0;", "0c;;;0;")
+    wanted = f"{asked}c;;;0;", "1c;;;0;", f"{asked - 1}c;;;0;"
+    assert (found["requests"], found["refused"], found["trouble"]) == wanted
 
 
 def test_without_an_engine_it_says_so(alone: CommandLine) -> None:
