@@ -195,7 +195,7 @@ def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
         complain("nothing to do: everything is installed" if plan.kind == "install" else "nothing to take back")
         advise(plan.left)
         return DONE
-    _refuse(common, plan)
+    _refuse(common, plan, machine)
     click.echo(difference(plan))
     if not yes:
         asyncio.run(confirm(f"{len(plan.pending)} steps. Go on?"))
@@ -209,13 +209,18 @@ def _apply(common: Common, plan: Plan, machine: Machine, *, yes: bool) -> int:
     return PARTLY if report.done else FAILED
 
 
-def _refuse(common: Common, plan: Plan) -> None:
+def _refuse(common: Common, plan: Plan, machine: Machine) -> None:
+    from .model import Put, Remove
+
     if common.read_only:
         raise MailquotaError("read-only: nothing was changed")
     if os.geteuid() != 0:
         raise MailquotaError(f"{plan.kind} --apply is for root; nothing was changed")
     if plan.obstacle:
         raise MailquotaError(f"{plan.obstacle}; nothing was changed")
+    for step in plan.pending:
+        if isinstance(step, Put | Remove) and (fault := machine.distrust(step.path)):
+            raise MailquotaError(f"{step.path}: {fault}; its folders have to be root's alone; nothing was changed")
 
 
 COMMANDS = {"install": install, "uninstall": uninstall}

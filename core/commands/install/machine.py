@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -15,6 +16,7 @@ import msgspec
 from ...base import programs
 from ...base.errors import MailquotaError
 from ...base.programs import ProgramResult
+from ...base.trusted import UntrustedError, distrust
 from .model import MANIFEST, Manifest
 
 PATIENCE = 120.0  # seconds; systemctl returns when the service answers, or has failed to
@@ -45,11 +47,22 @@ class Machine:
         except OSError as error:
             raise MailquotaError(f"{path} can't be read: {error.strerror}") from error
 
+    def distrust(self, path: str) -> UntrustedError | None:
+        """Why root neither makes nor removes anything there: somebody else may change a folder on the way."""
+        if os.geteuid() != 0:
+            return None
+        return distrust(str(next(folder for folder in self.place(path).parents if folder.exists())))
+
+    def _require_trust(self, path: str) -> None:
+        if fault := self.distrust(path):
+            raise PermissionError(errno.EPERM, str(fault))
+
     def write(self, path: str, text: str, mode: int) -> None:
-        """Replace a file as a whole; missing folders above it are made. Raises OSError.
+        """Replace a file as a whole; missing folders above it are made. Raises OSError, also for ``distrust``.
 
         A regular file that is replaced keeps its mode; else it is ``mode``.
         """
+        self._require_trust(path)
         target = self.place(path)
         missing = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +84,8 @@ class Machine:
             raise
 
     def remove(self, path: str, *, folder: bool) -> None:
-        """Remove a file, or a folder with all in it; a missing one is no error. Raises OSError."""
+        """Remove a file, or a folder with all in it; a missing one is no error. Raises OSError as ``write`` does."""
+        self._require_trust(path)
         with contextlib.suppress(FileNotFoundError):
             if folder:
                 shutil.rmtree(self.place(path))
