@@ -44,6 +44,8 @@ path = "/var/vmail/{domain}/{user}/Maildir"
 driver = "auto"
 doveadm = "chroot /srv/mail doveadm -c '/etc/dovecot/my dovecot.conf'"
 doveadm_password_file = ""
+helper = "/run/mailquota-helper/helper.sock"
+engine_user = "mailquota"
 verify = "2d"
 trash = ["\\Trash", "Trash", "Deleted Items", "Deleted Messages", "Papierkorb", "Corbeille"]
 [policy]
