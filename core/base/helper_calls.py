@@ -16,6 +16,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -26,11 +27,21 @@ from .errors import DeliveryError, MailquotaError, NoSuchAccountError, Unreachab
 
 PROTOCOL = 1  # an engine and a helper that differ in it do not work together
 LONGEST_ORDER = 16 * 1024 * 1024  # bytes; a mail, or the last counts of a mailbox of 100,000 folders
-LONGEST_ANSWER = 64 * 1024 * 1024
+LONGEST_ANSWER = 32 * 1024 * 1024
+_SHORT_ANSWER = 1024 * 1024  # of all orders but those of _LONG
+_LONGEST_GREETING = 64 * 1024
+_LONG = frozenset({"count", "measure", "folders", "times", "contents", "sizes", "quotas_of", "quota_all"})
+LONGEST_REASON = 300  # characters; why a mailbox can't be measured is kept for each one
+_LONGEST_TEXT = 1000  # characters of an error
+_LONGEST_RESULT = 2048  # bytes of the result of a probe
 _LENGTH = struct.Struct("!I")
 _GREETING_SECONDS = 1.0
 _ENCODER = msgspec.msgpack.Encoder()
 _PART = 1 << 20
+_LAST_LOOK = 0.001  # seconds
+# What comes of an answer that no helper gives: msgspec raises what Python does for texts, numbers and depth.
+_UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
+_FAULTS = (OSError, EOFError, *_UNREADABLE)
 _BY_PATH = frozenset({"maildir", "count"})  # the drivers that measure at mailstore.path
 
 
@@ -75,26 +86,40 @@ def send(sock: socket.socket, data: bytes) -> None:
     sock.sendall(_LENGTH.pack(len(data)) + data)
 
 
-def receive(sock: socket.socket, most: int) -> bytes:
-    """One frame of at most ``most`` bytes. Raises EOFError at the end, and for a longer one; OSError."""
-    head = _read(sock, _LENGTH.size)
-    (length,) = _LENGTH.unpack(head)
+def receive(sock: socket.socket, most: int, until: float | None = None) -> bytes:
+    """One frame of at most ``most`` bytes, until ``until`` of time.monotonic(), or as long as it takes.
+
+    Raises EOFError at the end, and for a longer one; OSError.
+    """
+    return read(sock, announced(sock, most, until), until)
+
+
+def announced(sock: socket.socket, most: int, until: float | None = None) -> int:
+    """How many bytes the next frame has. Raises as ``receive``."""
+    (length,) = _LENGTH.unpack(read(sock, _LENGTH.size, until))
     if length > most:
         raise EOFError
-    return _read(sock, length)
+    return int(length)
 
 
-def _read(sock: socket.socket, wanted: int) -> bytes:
-    data = sock.recv(min(wanted, _PART)) if wanted else b""
+def read(sock: socket.socket, wanted: int, until: float | None = None) -> bytes:
+    """So many bytes. However small the parts are in which they come, no more than twice as many are kept."""
+    data = _part(sock, wanted, until) if wanted else b""
     if len(data) == wanted:
         return data
-    parts, have = [data], len(data)
-    while have < wanted:
-        if not parts[-1]:
-            raise EOFError
-        parts.append(sock.recv(min(wanted - have, _PART)))
-        have += len(parts[-1])
-    return b"".join(parts)
+    whole = bytearray(data)
+    while len(whole) < wanted:
+        whole += _part(sock, wanted - len(whole), until)
+    return bytes(whole)
+
+
+def _part(sock: socket.socket, wanted: int, until: float | None) -> bytes:
+    if until is not None:
+        sock.settimeout(max(until - time.monotonic(), _LAST_LOOK))
+    part = sock.recv(min(wanted, _PART))
+    if not part or (until is not None and time.monotonic() > until):
+        raise TimeoutError if part else EOFError
+    return part
 
 
 class Channel:
@@ -147,8 +172,11 @@ class Channel:
             self._ready.popleft()
 
     def _next(self) -> None:
-        while not self._ready:
-            self._ready.extend(_AHEAD.decode(receive(self.sock, LONGEST_ANSWER)))
+        if not self._ready:
+            found = _AHEAD.decode(receive(self.sock, _LONGEST_RESULT * len(self._outstanding)))
+            if not 0 < len(found) <= len(self._outstanding):
+                raise EOFError
+            self._ready.extend(found)
 
 
 class Helper:
@@ -174,8 +202,8 @@ class Helper:
         try:
             channel.drop()
             send(channel.sock, order)
-            answer = receive(channel.sock, LONGEST_ANSWER)
-        except (OSError, EOFError, msgspec.DecodeError) as error:
+            answer = receive(channel.sock, LONGEST_ANSWER if verb in _LONG else _SHORT_ANSWER)
+        except _FAULTS as error:
             raise self._lost(error, began=True) from error
         return _value(answer, gives)
 
@@ -185,7 +213,7 @@ class Helper:
             channel = self._channel()
             try:
                 channel.send_ahead(probes)
-            except (OSError, EOFError, msgspec.DecodeError) as error:
+            except _FAULTS as error:
                 raise self._lost(error) from error
 
     def probe(self, probe: Probe) -> Ahead:
@@ -197,7 +225,7 @@ class Helper:
                 if found is None:
                     channel.send_ahead([probe])
                     found = channel.ahead(probe)
-            except (OSError, EOFError, msgspec.DecodeError) as error:
+            except _FAULTS as error:
                 away = self._lost(error)
                 if last:
                     raise away from error
@@ -220,10 +248,11 @@ class Helper:
         """
         try:
             with self._connect() as sock:
+                until = time.monotonic() + _GREETING_SECONDS
                 sock.settimeout(_GREETING_SECONDS)
                 send(sock, _ENCODER.encode(("ping", ())))
-                theirs = _value(receive(sock, LONGEST_ANSWER), str)
-        except (OSError, EOFError, msgspec.DecodeError) as error:
+                theirs = _value(receive(sock, _LONGEST_GREETING, until), str)[:_LONGEST_TEXT]
+        except _FAULTS as error:
             return str(HelperAwayError(_why(error)))
         except MailquotaError as error:
             return str(error)
@@ -236,20 +265,21 @@ class Helper:
         if found is None or found.is_ended:
             try:
                 found = self._local.channel = Channel(self._connect())
-            except (OSError, EOFError, msgspec.DecodeError) as error:
+            except _FAULTS as error:
                 raise self._lost(error) from error
         return found
 
     def _connect(self) -> socket.socket:
         """A connection after the greeting, of which the helper takes one descriptor."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        until = time.monotonic() + _GREETING_SECONDS
         try:
             sock.settimeout(_GREETING_SECONDS)
             sock.connect(self.path)
             greeting = _ENCODER.encode(("hello", (PROTOCOL,)))
             handles = [self._notify] if self._notify >= 0 else []
             socket.send_fds(sock, [_LENGTH.pack(len(greeting)) + greeting], handles)
-            _value(receive(sock, LONGEST_ANSWER), Any)
+            _value(receive(sock, _LONGEST_GREETING, until), str)
             sock.settimeout(None)
         except BaseException:
             sock.close()
@@ -257,6 +287,9 @@ class Helper:
         return sock
 
     def _lost(self, error: Exception, *, began: bool = False) -> HelperAwayError:
+        channel: Channel | None = getattr(self._local, "channel", None)
+        if channel is not None:
+            channel.sock.close()  # at once: the error may keep it alive
         self._local.channel = None
         return HelperAwayError(_why(error), began=began)
 
@@ -276,7 +309,7 @@ def _value(answer: bytes, type_: Any) -> Any:
         if not kind:
             return msgspec.msgpack.decode(content, type=type_)
         error = _error(kind, content)
-    except msgspec.DecodeError as odd:
+    except _UNREADABLE as odd:
         raise HelperSaidError("error", f"the helper's answer can't be read: {odd}") from odd
     raise error
 
@@ -285,11 +318,12 @@ def _error(kind: str, content: msgspec.Raw) -> Exception:
     """The error that an answer has, as core/helper/answers.py wrote it."""
     if kind == "os":
         number, text, name = msgspec.msgpack.decode(content, type=tuple[int, str, str])
+        text, name = text[:_LONGEST_TEXT], name[:_LONGEST_TEXT]
         return OSError(number, text, name) if name else OSError(number, text)
     if kind == "delivery":
         text, temporary, unclear = msgspec.msgpack.decode(content, type=tuple[str, bool, bool])
-        return DeliveryError(text, temporary=temporary, unclear=unclear)
-    text = msgspec.msgpack.decode(content, type=str)
+        return DeliveryError(text[:_LONGEST_TEXT], temporary=temporary, unclear=unclear)
+    text = msgspec.msgpack.decode(content, type=str)[:_LONGEST_TEXT]
     if kind == "account":
         return NoSuchAccountError(text)
-    return UnreachableError(text) if kind == "unreachable" else HelperSaidError(kind, text)
+    return UnreachableError(text) if kind == "unreachable" else HelperSaidError(kind[:_LONGEST_TEXT], text)

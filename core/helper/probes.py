@@ -17,7 +17,7 @@ import msgspec
 
 from ..base import mounts
 from ..base.errors import MailquotaError
-from ..base.helper_calls import Ahead, send
+from ..base.helper_calls import LONGEST_REASON, Ahead, send
 from ..mailboxes.folders import FolderSum
 from ..mailboxes.measure import MadeUnreadable, MailstoreAbsent, Measurement, ProbeOutcome, Unmeasurable
 from .verbs import Verbs
@@ -162,4 +162,4 @@ def _known(asked: Asked) -> Measurement | None:
 
 
 def _text(error: Exception) -> str:
-    return str(error).encode("utf-8", "backslashreplace").decode()
+    return str(error)[:LONGEST_REASON].encode("utf-8", "backslashreplace").decode()[:LONGEST_REASON]

@@ -22,7 +22,7 @@ import msgspec
 
 from ..base import process
 from ..base.errors import MailquotaError, SettingsError
-from ..base.helper_calls import LONGEST_ORDER, PROTOCOL, receive, send
+from ..base.helper_calls import LONGEST_ORDER, PROTOCOL, announced, read, send
 from ..mailboxes.from_settings import engine_user
 from ..mailboxes.measure import Unmeasurable
 from ..settings.config import Config
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = 1.0  # seconds
 MOST_CONNECTIONS = 400
+MOST_LARGE = 16  # orders of more than _SMALL_ORDER bytes at a time; others wait for their turn
+_SMALL_ORDER = 64 * 1024
 _SWITCH_SECONDS = 0.0005  # a probe must not wait long for a count in another thread
 _GREETING_SECONDS = 5.0
 _LONGEST_GREETING = 64
@@ -41,6 +43,7 @@ _CREDENTIALS = struct.Struct("3i")
 _LENGTH = 4
 _ORDER = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
 _HELLO = msgspec.msgpack.Decoder(tuple[str, tuple[int]])
+_NO_ORDERS = (OSError, EOFError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NAMES = (
     "ping", "follow", "count", "measure", "folders", "recorded", "compare", "times", "is_mailbox", "is_folder", "real",
     "stray", "quota", "sizes", "quotas_of", "quota_all", "recount", "recount_by_doveadm", "empty_by_doveadm", "empty",
@@ -63,7 +66,7 @@ class Order:
             return value(self._work(*self._arguments.decode(raw)))
         except (MailquotaError, Unmeasurable, OSError) as error:
             return failure(error)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             return failure(MailquotaError(f"that is no order: {error}"))
 
 
@@ -77,6 +80,7 @@ class Server:
         self._watcher = Watcher(verbs.store.base)
         self._flusher = Flusher()
         self._places = threading.Semaphore(MOST_CONNECTIONS)
+        self._large = threading.Semaphore(MOST_LARGE)
 
     def accept(self, sock: socket.socket) -> None:
         """Serve a connection in a thread of its own; close one that is too many, or of somebody else."""
@@ -99,7 +103,7 @@ class Server:
     def _run(self, sock: socket.socket) -> None:
         notify = -1
         try:
-            with sock, contextlib.suppress(OSError, EOFError, msgspec.DecodeError):
+            with sock, contextlib.suppress(*_NO_ORDERS):
                 notify = _greet(sock)
                 self._serve(sock, notify)
         except Exception:  # an outer edge: one connection ends, others go on
@@ -111,12 +115,17 @@ class Server:
 
     def _serve(self, sock: socket.socket, notify: int) -> None:
         while True:
-            verb, raw = _ORDER.decode(receive(sock, LONGEST_ORDER))
-            if verb == "probe":
-                self._probe(sock, notify, msgspec.msgpack.decode(raw, type=list[Asked]))
-                continue
-            order = self._orders.get(verb)
-            send(sock, failure(MailquotaError("there is no such order")) if order is None else order.carry_out(raw))
+            length = announced(sock, LONGEST_ORDER)
+            with self._large if length > _SMALL_ORDER else contextlib.nullcontext():
+                self._order(sock, notify, read(sock, length))
+
+    def _order(self, sock: socket.socket, notify: int, data: bytes) -> None:
+        verb, raw = _ORDER.decode(data)
+        if verb == "probe":
+            self._probe(sock, notify, msgspec.msgpack.decode(raw, type=list[Asked]))
+            return
+        order = self._orders.get(verb)
+        send(sock, failure(MailquotaError("there is no such order")) if order is None else order.carry_out(raw))
 
     def _probe(self, sock: socket.socket, notify: int, asked: list[Asked]) -> None:
         batch = Batch(sock)

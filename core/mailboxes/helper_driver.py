@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.errors import MailquotaError
-from ..base.helper_calls import Ahead, Helper, HelperSaidError, Probe
+from ..base.helper_calls import LONGEST_REASON, Ahead, Helper, HelperSaidError, Probe
 from ..base.mounts import Mounts
 from .driver import MostMessages, Probed
 from .folders import Folders
@@ -14,6 +14,8 @@ from .mailstore import Mailstore
 from .measure import MadeUnreadable, MailstoreAbsent, Measurement, ProbeOutcome, Unmeasurable
 
 _KINDS = {"absent": MailstoreAbsent, "made": MadeUnreadable}
+_LEAST, _MOST = -(2**63), 2**63 - 1  # bytes, messages: as far as Dovecot itself counts
+_LATEST = 2.0**36  # seconds since the epoch
 _OWN = frozenset({"maildirsize", "scan"})  # sources of a measurement that the helper can go on from
 
 
@@ -98,7 +100,7 @@ class HelperDriver:
             verb, address, limit, self._most(address), before, gives=Measurement | None
         )
         if found is not None:
-            return found
+            return usable(found)
         if before is None:
             raise Unmeasurable("the helper gave no figure")
         return before
@@ -115,11 +117,23 @@ class HelperDriver:
 def outcome(found: Ahead, known: Measurement | None) -> Measurement | ProbeOutcome:
     """What a probe found. Raises Unmeasurable."""
     if found.kind >= 3:
-        raise {4: MailstoreAbsent, 5: MadeUnreadable}.get(found.kind, Unmeasurable)(found.reason)
+        kind = {4: MailstoreAbsent, 5: MadeUnreadable}.get(found.kind, Unmeasurable)
+        raise kind(found.reason[:LONGEST_REASON])
     if found.kind:
         return ProbeOutcome.COUNT_DUE if found.kind == 1 else ProbeOutcome.UNCHANGED
     folders = known.folders if known else None
-    return Measurement(
+    return usable(Measurement(
         found.used, found.messages, "maildirsize", found.stamp,
         expires_at=found.expires_at, folders=folders, complete=False,
-    )  # fmt: skip
+    ))  # fmt: skip
+
+
+def usable(found: Measurement) -> Measurement:
+    """A figure whose numbers the engine can add up and store. Raises Unmeasurable for one that no mailbox has."""
+    numbers = [found.used, found.messages]
+    for folder in found.folders or ():
+        numbers += (folder.new.bytes, folder.new.messages, folder.cur.bytes, folder.cur.messages)
+    times = (found.expires_at or 0.0, found.measured_at or 0.0)
+    if all(_LEAST <= number <= _MOST for number in numbers) and all(-_LATEST <= time <= _LATEST for time in times):
+        return found
+    raise Unmeasurable("the helper's figure can't be used: a number of it is out of range")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import threading
@@ -200,3 +201,39 @@ def test_a_stranger_is_turned_away(small_world: SmallWorld) -> None:
     path: Path = settle_users(small_world)
     with helping(small_world), code_of(STRANGER, CONNECT, path) as stranger:
         assert stranger.communicate()[0] == "0\n"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [b"\x92\xa7measure" + b"\x91" * 100_000 + b"\xc0", b"\x92\xa3\xff\xff\xff\x90", b"\x92\xa5probe\x91" * 30_000],
+)
+def test_orders_that_can_not_be_read_are_no_fault(place: Place, caplog: pytest.LogCaptureFixture, order: bytes) -> None:
+    client, other = place.client(), place.client()
+    send(client.sock, order)
+    with pytest.raises((EOFError, ConnectionResetError)):
+        client.answer()
+    assert other.order("ping")[0] == ""
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("before", [float("inf"), float("nan"), 1e300])
+def test_times_that_are_none(place: Place, before: float) -> None:
+    client = place.client()
+    client.order("empty", TRASH, before, True)
+    client.order("empty_by_doveadm", TRASH, before, True)
+    assert client.order("ping")[0] == ""
+
+
+def test_large_orders_wait_for_each_other(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halves of large orders, on as many connections as one likes, take the memory of a few."""
+    monkeypatch.setattr(place.server, "_large", threading.Semaphore(1))
+    first, second, small = place.client(), place.client(), place.client()
+    first.sock.sendall(struct.pack("!I", 1_000_000) + b"x")
+    until(lambda: place.server._large._value == 0, "it is read", 60)
+    order = msgspec.msgpack.encode(("deliver", ("no name", b"x" * 100_000)))
+    send(second.sock, order)
+    assert small.order("ping")[0] == ""
+    assert select.select([second.sock], [], [], 0)[0] == []
+    first.sock.close()
+    assert second.answer()[0] in {"error", "unreachable", "delivery"}
+    until(lambda: place.server._large._value == 1, "the place is free", 60)
