@@ -95,7 +95,7 @@ def test_answers_that_can_not_be_read(against: Callable[[Answering], Helper], co
 
 
 @pytest.mark.parametrize(
-    "results", [b"\x91\x98\x00\x03\x00\x00\x00\xc0\xa0" + DEEP, b"\x91\x97\x00\x03\x00\x00\x00\xc0" + ODD_TEXT, b"\x90"]
+    "results", [b"\x91\x97\x00\x03\x00\x00\x00\xc0" + DEEP, b"\x91\x97\x00\x03\x00\x00\x00\xc0" + ODD_TEXT, b"\x90"]
 )
 def test_results_of_probes_that_can_not_be_read(against: Callable[[Answering], Helper], results: bytes) -> None:
     """The last one is a list without a result, which could come without end."""
