@@ -137,6 +137,8 @@ class CommandLine(ModalScreen[Doing | None], LiveScreen):
         if self._at < 0:
             self._base, word = cut(self._entry.text)
             self._found = matches(self._commands, self._entry.text)
+            if not self._found:
+                return
             common = _shared([choice.word for choice in self._found])
             if len(self._found) == 1:
                 self._put(f"{self._base}{common} ")
@@ -149,8 +151,7 @@ class CommandLine(ModalScreen[Doing | None], LiveScreen):
             self._at = 0 if step > 0 else len(self._found) - 1
         else:
             self._at = (self._at + step) % len(self._found)
-        if self._found:
-            self._put(f"{self._base}{self._found[self._at].word}")
+        self._put(f"{self._base}{self._found[self._at].word}")
         self._show_found()
 
     def _put(self, text: str) -> None:

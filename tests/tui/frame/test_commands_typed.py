@@ -318,3 +318,15 @@ def test_on_a_real_terminal(small_world: SmallWorld, tmp_path: Path) -> None:
             terminal.wait_for("Journal", "ticket 4711")
             terminal.type(":q\r")
             assert terminal.wait() == 0
+
+
+def test_tab_where_nothing_matches() -> None:
+    """What was typed stays, however often; an address that is in no account is such a word, too."""
+
+    async def scene(stage: Stage) -> None:
+        for text in ("zzz", "set zzz", "help x", "undo "):
+            await line(stage, text, "tab", "tab", "shift+tab", "shift+tab")
+            await stage.sees(f": {text}")
+            await stage.press("escape")
+
+    play(scene, rows=FIVE)
