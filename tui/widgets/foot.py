@@ -18,8 +18,9 @@ PALETTE = "command_palette"
 ALWAYS = frozenset({"help", PALETTE, "leave"})  # shown on the right at any width
 # Which keys stay where not all fit: first those that act on accounts. LUXURY goes first.
 REPLAY = ("replay_pause", "replay_step", "replay_pace", "replay_jump")
-WANTED = (*REPLAY, "edit_limit", "empty_trash", "clear_marks", "recalculate", "open", "filter", "mark", "warn", "undo")
-LOOKING = ("open", "filter", *REPLAY)  # change nothing, so they come first
+DOWN = ("open", "screen.open_folder")  # a step down: from the list to the card, from the card to a folder
+WANTED = (*REPLAY, "edit_limit", "empty_trash", "clear_marks", "recalculate", *DOWN, "filter", "mark", "warn", "undo")
+LOOKING = (*DOWN, "filter", *REPLAY)  # change nothing, so they come first
 LUXURY = (PALETTE, "invert")
 SHORTER = {"Recalculate": "Recount"}
 ROOMY = 100  # columns; a narrower foot leaves the key of the palette out

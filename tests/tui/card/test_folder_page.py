@@ -113,6 +113,18 @@ def test_the_mouse_chooses_and_opens() -> None:
     play(scene, rows=[JANE], size=(120, 50), prepare=remember)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 32), (200, 50)])
+def test_the_way_down_is_the_first_key_of_the_foot(size: tuple[int, int]) -> None:
+    """It changes nothing, and on a narrow terminal other keys go before it."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("enter")
+        await stage.sees("⏎ Folder")
+        assert stage.lines()[-1].startswith(" ⏎ Folder ")
+
+    play(scene, rows=[JANE], size=size, prepare=remember)
+
+
 def test_on_a_low_terminal_the_card_scrolls_to_its_folders() -> None:
     """First the lines above them go by, then the folders one by one, then what is below."""
 
